@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/bits"
 	"reflect"
 	"time"
 
@@ -33,55 +32,41 @@ var errGarbage = errors.New("flow: not an encoded batch, or cut short")
 func registerCoder[T any](enc func(*encoder, *T), dec func(*decoder, *T)) {
 	beam.RegisterType(reflect.TypeFor[T]())
 	beam.RegisterCoder(reflect.TypeFor[T](),
-		func(v T) []byte {
-			e := encoder{b: []byte{wireVersion}}
-			enc(&e, &v)
-			return e.b
-		},
-		func(b []byte) (T, error) {
-			var v T
-			d := decoder{}
-			if len(b) == 0 {
-				return v, errGarbage
-			}
-			if b[0] != wireVersion {
-				return v, fmt.Errorf("flow: %T of wire version %d, this build reads %d: %w", v, b[0], wireVersion, ErrNewer)
-			}
-			d.s = string(b[1:]) // one copy; all strings of the batch are parts of it
-			dec(&d, &v)
-			if d.err == nil && len(d.s) != 0 {
-				d.err = errGarbage
-			}
-			if d.err != nil {
-				var zero T
-				return zero, d.err
-			}
-			return v, nil
-		})
+		func(v T) []byte { return encodeValue(&v, enc) },
+		func(b []byte) (T, error) { return decodeValue(b, dec) })
 }
 
 // EncodeBatch is the batch's wire form, for state that holds batches.
-func EncodeBatch(b *Batch) []byte {
+func EncodeBatch(b *Batch) []byte { return encodeValue(b, (*encoder).batch) }
+
+// DecodeBatch reads what EncodeBatch wrote. It returns ErrNewer for what a newer build
+// wrote and another error for garbage, for which it asks no more memory than some hundred
+// times the length of b.
+func DecodeBatch(b []byte) (Batch, error) { return decodeValue(b, (*decoder).batch) }
+
+func encodeValue[T any](v *T, enc func(*encoder, *T)) []byte {
 	e := encoder{b: []byte{wireVersion}}
-	e.batch(b)
+	enc(&e, v)
 	return e.b
 }
 
-// DecodeBatch reads what EncodeBatch wrote.
-func DecodeBatch(b []byte) (Batch, error) {
-	var v Batch
+func decodeValue[T any](b []byte, dec func(*decoder, *T)) (T, error) {
+	var v, zero T
 	if len(b) == 0 {
-		return v, errGarbage
+		return zero, errGarbage
 	}
 	if b[0] != wireVersion {
-		return v, fmt.Errorf("flow: batch of wire version %d, this build reads %d: %w", b[0], wireVersion, ErrNewer)
+		return zero, fmt.Errorf("flow: %T of wire version %d, this build reads %d: %w", zero, b[0], wireVersion, ErrNewer)
 	}
-	d := decoder{s: string(b[1:])}
-	d.batch(&v)
+	d := decoder{s: string(b[1:])} // one copy; all strings of the value are parts of it
+	dec(&d, &v)
 	if d.err == nil && len(d.s) != 0 {
 		d.err = errGarbage
 	}
-	return v, d.err
+	if d.err != nil {
+		return zero, d.err
+	}
+	return v, nil
 }
 
 type encoder struct {
@@ -119,6 +104,15 @@ func (d *decoder) fail() {
 }
 
 func (d *decoder) u64() uint64 {
+	if len(d.s) > 0 && d.s[0] < 0x80 {
+		x := uint64(d.s[0])
+		d.s = d.s[1:]
+		return x
+	}
+	return d.longU64()
+}
+
+func (d *decoder) longU64() uint64 {
 	var x uint64
 	for i, shift := 0, uint(0); i < len(d.s) && i < binary.MaxVarintLen64; i, shift = i+1, shift+7 {
 		c := d.s[i]
@@ -216,34 +210,6 @@ func (d *decoder) position(p *Position) {
 	p.Key = d.str()
 }
 
-// wire is the record's fields in the order of their numbers: wire[i] has Num i+1.
-var wire = func() []func(*Record) any {
-	w := make([]func(*Record) any, len(recordColumns))
-	n := 0
-	for _, c := range recordColumns {
-		if c.Ref == nil {
-			continue
-		}
-		if c.Num < 1 || c.Num > len(w) || w[c.Num-1] != nil {
-			panic(fmt.Sprintf("flow: field %s has number %d, which is taken or leaves a hole", c.Name, c.Num))
-		}
-		w[c.Num-1] = c.Ref
-		n++
-	}
-	return w[:n:n]
-}()
-
-// bitmap of fields, by Num-1.
-type bitmap [2]uint64
-
-func (m *bitmap) set(i int) { m[i>>6] |= 1 << (i & 63) }
-
-func init() {
-	if len(wire) > 128 {
-		panic("flow: more fields than the bitmap has bits: widen it and raise wireVersion")
-	}
-}
-
 var zeroRecord Record
 
 func (e *encoder) batch(b *Batch) {
@@ -251,7 +217,7 @@ func (e *encoder) batch(b *Batch) {
 	e.u64(uint64(len(b.Records)))
 	prev := &zeroRecord
 	var prevPresent, prevSame bitmap
-	if cap(e.b)-len(e.b) < 96*len(b.Records) {
+	if cap(e.b)-len(e.b) < 96*len(b.Records) { // of what a typical record takes
 		grown := make([]byte, len(e.b), len(e.b)+96*len(b.Records)+64)
 		copy(grown, e.b)
 		e.b = grown
@@ -264,26 +230,21 @@ func (e *encoder) batch(b *Batch) {
 
 func (d *decoder) batch(b *Batch) {
 	b.Watermark = Time(d.i64())
-	n := d.count(1)
+	n := d.count(minRecord)
 	if n == 0 {
 		return
 	}
-	// A record of one byte is possible (all as before), so the memory for n of them is not
-	// yet paid for: grow with what is there.
-	b.Records = make([]Record, 0, min(n, 64+len(d.s)/24))
+	b.Records = make([]Record, n)
 	prev := &zeroRecord
 	var present, same bitmap
-	for range n {
-		b.Records = append(b.Records, Record{})
-		r := &b.Records[len(b.Records)-1]
-		if len(b.Records) > 1 {
-			prev = &b.Records[len(b.Records)-2]
-		}
+	for i := range b.Records {
+		r := &b.Records[i]
 		d.record(r, prev, &present, &same)
 		if d.err != nil {
 			b.Records = nil
 			return
 		}
+		prev = r
 	}
 }
 
@@ -293,70 +254,42 @@ func (d *decoder) record1(r *Record) {
 	d.record(r, &zeroRecord, &present, &same)
 }
 
+// minRecord is the least that a record takes on the wire: a byte of flags, and its id or
+// its bitmap. So that the memory that decoding asks for stays in proportion to the bytes
+// that came.
+const minRecord = 1 + 16
+
 // record writes r, given the record before it and that record's bitmaps.
 func (e *encoder) record(r, prev *Record, prevPresent, prevSame bitmap) (present, same bitmap) {
-	flags := len(e.b)
-	e.b = append(e.b, 0)
-	for i, ref := range wire {
-		switch p := ref(r).(type) {
-		case *string:
-			if *p != "" {
-				present.set(i)
-				if *p == *ref(prev).(*string) {
-					same.set(i)
-				}
+	row, before := rowOf(r), rowOf(prev)
+	var has bitset
+	wire.present(row, &has)
+	present = bitmap{has[0], has[1]}
+	for w := range present {
+		for m := present[w]; m != 0; {
+			i := next(&m, w)
+			s := wire.slots[i]
+			eq := false
+			switch s.kind {
+			case slotString:
+				eq = *field[string](row, s) == *field[string](before, s)
+			case slotInt:
+				eq = *field[Int](row, s) == *field[Int](before, s)
+			case slotInt64:
+				eq = *field[int64](row, s) == *field[int64](before, s)
+			case slotTime:
+				eq = *field[Time](row, s) == *field[Time](before, s)
+			case slotIP:
+				eq = *field[IP](row, s) == *field[IP](before, s)
 			}
-		case *Int:
-			if p.OK {
-				present.set(i)
-				if *p == *ref(prev).(*Int) {
-					same.set(i)
-				}
-			}
-		case *int64:
-			if *p != 0 {
-				present.set(i)
-				if *p == *ref(prev).(*int64) {
-					same.set(i)
-				}
-			}
-		case *Float:
-			if p.OK {
-				present.set(i)
-			}
-		case *bool:
-			if *p {
-				present.set(i)
-			}
-		case *Time:
-			if *p != 0 {
-				present.set(i)
-				if *p == *ref(prev).(*Time) {
-					same.set(i)
-				}
-			}
-		case *IP:
-			if p.Len != 0 {
-				present.set(i)
-				if *p == *ref(prev).(*IP) {
-					same.set(i)
-				}
-			}
-		case *ID:
-			if !p.IsZero() {
-				present.set(i)
-			}
-		case *[]Label:
-			if len(*p) > 0 {
-				present.set(i)
-			}
-		case *[]Extension:
-			if len(*p) > 0 {
-				present.set(i)
+			if eq {
+				same.set(i)
 			}
 		}
 	}
-	if present != prevPresent {
+	flags := len(e.b)
+	e.b = append(e.b, 0)
+	if present != prevPresent || r.ID.IsZero() {
 		e.b[flags] |= 1
 		e.bitmap(present)
 	}
@@ -365,37 +298,44 @@ func (e *encoder) record(r, prev *Record, prevPresent, prevSame bitmap) (present
 		e.bitmap(same)
 	}
 	for w := range present {
-		for m := present[w] &^ same[w]; m != 0; m &= m - 1 {
-			ref := wire[w<<6|bits.TrailingZeros64(m)]
-			switch p := ref(r).(type) {
-			case *string:
-				e.str(*p)
-			case *Int:
-				e.i64(p.V - ref(prev).(*Int).V)
-			case *int64:
-				e.i64(*p - *ref(prev).(*int64))
-			case *Float:
-				e.f64(p.V)
-			case *bool: // present is true
-			case *Time:
-				e.i64(int64(*p - *ref(prev).(*Time)))
-			case *IP:
+		for m := present[w] &^ same[w]; m != 0; {
+			s := wire.slots[next(&m, w)]
+			switch s.kind {
+			case slotString:
+				e.str(*field[string](row, s))
+			case slotInt:
+				v := field[Int](row, s).V
+				if b := field[Int](before, s); b.OK { // the decoder knows of an absent one nothing
+					v -= b.V
+				}
+				e.i64(v)
+			case slotInt64:
+				e.i64(*field[int64](row, s) - *field[int64](before, s))
+			case slotFloat:
+				e.f64(field[Float](row, s).V)
+			case slotBool: // present is true
+			case slotTime:
+				e.i64(int64(*field[Time](row, s) - *field[Time](before, s)))
+			case slotIP:
+				p := field[IP](row, s)
 				e.b = append(e.b, p.Len)
 				e.b = append(e.b, p.B[:p.Len]...)
-			case *ID:
-				e.b = append(e.b, p[:]...)
-			case *[]Label:
-				e.u64(uint64(len(*p)))
-				for j := range *p {
-					e.str((*p)[j].Name)
-					e.str((*p)[j].Value)
+			case slotID:
+				e.b = append(e.b, field[ID](row, s)[:]...)
+			case slotLabels:
+				list := *field[[]Label](row, s)
+				e.u64(uint64(len(list)))
+				for j := range list {
+					e.str(list[j].Name)
+					e.str(list[j].Value)
 				}
-			case *[]Extension:
-				e.u64(uint64(len(*p)))
-				for j := range *p {
-					e.str((*p)[j].Name)
-					e.str((*p)[j].Text)
-					e.b = append(e.b, byte((*p)[j].Kind))
+			case slotExtensions:
+				list := *field[[]Extension](row, s)
+				e.u64(uint64(len(list)))
+				for j := range list {
+					e.str(list[j].Name)
+					e.str(list[j].Text)
+					e.b = append(e.b, byte(list[j].Kind))
 				}
 			}
 		}
@@ -419,42 +359,43 @@ func (d *decoder) record(r, prev *Record, present, same *bitmap) {
 		d.fail()
 		return
 	}
+	row, before := rowOf(r), rowOf(prev)
 	for w := range present {
-		for m := present[w]; m != 0; m &= m - 1 {
-			bit := bits.TrailingZeros64(m)
-			ref := wire[w<<6|bit]
-			if same[w]>>bit&1 != 0 {
-				switch p := ref(r).(type) {
-				case *string:
-					*p = *ref(prev).(*string)
-				case *Int:
-					*p = *ref(prev).(*Int)
-				case *int64:
-					*p = *ref(prev).(*int64)
-				case *Time:
-					*p = *ref(prev).(*Time)
-				case *IP:
-					*p = *ref(prev).(*IP)
-				default:
-					d.fail()
-					return
-				}
-				continue
+		for m := same[w]; m != 0; {
+			s := wire.slots[next(&m, w)]
+			switch s.kind {
+			case slotString:
+				*field[string](row, s) = *field[string](before, s)
+			case slotInt:
+				*field[Int](row, s) = *field[Int](before, s)
+			case slotInt64:
+				*field[int64](row, s) = *field[int64](before, s)
+			case slotTime:
+				*field[Time](row, s) = *field[Time](before, s)
+			case slotIP:
+				*field[IP](row, s) = *field[IP](before, s)
+			default:
+				d.fail()
+				return
 			}
-			switch p := ref(r).(type) {
-			case *string:
-				*p = d.str()
-			case *Int:
-				*p = N(d.i64() + ref(prev).(*Int).V)
-			case *int64:
-				*p = d.i64() + *ref(prev).(*int64)
-			case *Float:
-				*p = F(d.f64())
-			case *bool:
-				*p = true
-			case *Time:
-				*p = Time(d.i64()) + *ref(prev).(*Time)
-			case *IP:
+		}
+		for m := present[w] &^ same[w]; m != 0; {
+			s := wire.slots[next(&m, w)]
+			switch s.kind {
+			case slotString:
+				*field[string](row, s) = d.str()
+			case slotInt:
+				*field[Int](row, s) = N(d.i64() + field[Int](before, s).V)
+			case slotInt64:
+				*field[int64](row, s) = d.i64() + *field[int64](before, s)
+			case slotFloat:
+				*field[Float](row, s) = F(d.f64())
+			case slotBool:
+				*field[bool](row, s) = true
+			case slotTime:
+				*field[Time](row, s) = Time(d.i64()) + *field[Time](before, s)
+			case slotIP:
+				p := field[IP](row, s)
 				l := d.take(1)
 				if l != "\x04" && l != "\x10" {
 					d.fail()
@@ -462,26 +403,29 @@ func (d *decoder) record(r, prev *Record, present, same *bitmap) {
 				}
 				p.Len = l[0]
 				copy(p.B[:], d.take(int(p.Len)))
-			case *ID:
+			case slotID:
+				p := field[ID](row, s)
 				copy(p[:], d.take(len(p)))
-			case *[]Label:
-				*p = make([]Label, d.count(2))
-				for j := range *p {
-					(*p)[j] = Label{d.str(), d.str()}
+			case slotLabels:
+				list := make([]Label, d.count(2))
+				for j := range list {
+					list[j] = Label{d.str(), d.str()}
 				}
-			case *[]Extension:
-				*p = make([]Extension, d.count(3))
-				for j := range *p {
+				*field[[]Label](row, s) = list
+			case slotExtensions:
+				list := make([]Extension, d.count(3))
+				for j := range list {
 					x := Extension{Name: d.str(), Text: d.str()}
 					if k := d.take(1); k != "" {
 						x.Kind = ExtensionKind(k[0])
 					}
-					(*p)[j] = x
+					list[j] = x
 				}
+				*field[[]Extension](row, s) = list
 			}
-			if d.err != nil {
-				return
-			}
+		}
+		if d.err != nil {
+			return
 		}
 	}
 }
@@ -500,10 +444,10 @@ func (d *decoder) bitmap() (m bitmap) {
 		m[0] = m[0]<<8 | uint64(s[i])
 		m[1] = m[1]<<8 | uint64(s[8+i])
 	}
-	for i := len(wire); i < 128; i++ {
+	for i := len(wire.slots); i < 128; i++ {
 		if m[i>>6]>>(i&63)&1 != 0 {
 			if d.err == nil {
-				d.err = fmt.Errorf("flow: a record has field %d, this build knows %d: %w", i+1, len(wire), ErrNewer)
+				d.err = fmt.Errorf("flow: a record has field %d, this build knows %d: %w", i+1, len(wire.slots), ErrNewer)
 			}
 			d.s = ""
 			return bitmap{}

@@ -15,72 +15,56 @@ func AppendRecordJSON(b []byte, r *Record) []byte { return AppendRow(b, &Records
 // Times are RFC 3339 in UTC, objects are nested. An infinite or NaN number, which JSON
 // has not, is left out too.
 func AppendRow[T any](b []byte, t *Table[T], row *T) []byte {
+	p, ptr := t.plan(), rowOf(row)
+	var present bitset
+	p.present(ptr, &present)
 	b = append(b, '{')
 	first := len(b)
-	for i := range t.Columns {
-		c := &t.Columns[i]
-		mark := len(b)
-		if mark > first {
-			b = append(b, ',')
-		}
-		b = append(b, '"')
-		b = append(b, c.Name...)
-		b = append(b, '"', ':')
-		value := len(b)
-		if c.Derive != nil {
-			b = appendValueJSON(b, c.Derive(row))
-		} else {
-			switch p := c.Ref(row).(type) {
-			case *string:
-				if *p != "" {
-					b = AppendJSON(b, *p)
-				}
-			case *Int:
-				if p.OK {
-					b = strconv.AppendInt(b, p.V, 10)
-				}
-			case *int64:
-				b = strconv.AppendInt(b, *p, 10)
-			case *Float:
-				if p.OK {
-					b = appendFloat(b, p.V)
-				}
-			case *bool:
-				b = strconv.AppendBool(b, *p)
-			case *Time:
-				if *p != 0 {
-					b = appendTime(b, *p)
-				}
-			case *IP:
-				if p.Len != 0 {
-					b = append(b, '"')
-					b = p.Append(b)
-					b = append(b, '"')
-				}
-			case *ID:
-				if !p.IsZero() {
-					b = append(b, '"')
-					b = AppendID(b, *p)
-					b = append(b, '"')
-				}
-			case *[]byte:
-				if len(*p) > 0 {
-					b = append(b, '"')
-					b = base64.StdEncoding.AppendEncode(b, *p)
-					b = append(b, '"')
-				}
-			case *[]Label:
-				if len(*p) > 0 {
-					b = AppendLabels(b, *p)
-				}
-			case *[]Extension:
-				if len(*p) > 0 {
-					b = AppendExtensions(b, *p)
-				}
+	for w := range present {
+		for m := present[w]; m != 0; {
+			i := next(&m, w)
+			mark := len(b)
+			if mark > first {
+				b = append(b, p.prefix[i]...)
+			} else {
+				b = append(b, p.prefix[i][1:]...) // without the comma
 			}
-		}
-		if len(b) == value {
-			b = b[:mark]
+			value := len(b)
+			switch s := p.slots[i]; s.kind {
+			case slotDerived:
+				b = appendValueJSON(b, t.Columns[i].Derive(row))
+			case slotString:
+				b = AppendJSON(b, *field[string](ptr, s))
+			case slotInt:
+				b = strconv.AppendInt(b, field[Int](ptr, s).V, 10)
+			case slotInt64:
+				b = strconv.AppendInt(b, *field[int64](ptr, s), 10)
+			case slotFloat:
+				b = appendFloat(b, field[Float](ptr, s).V)
+			case slotBool:
+				b = strconv.AppendBool(b, *field[bool](ptr, s))
+			case slotTime:
+				b = appendTime(b, *field[Time](ptr, s))
+			case slotIP:
+				b = append(b, '"')
+				b = field[IP](ptr, s).Append(b)
+				b = append(b, '"')
+			case slotID:
+				b = append(b, '"')
+				b = AppendID(b, *field[ID](ptr, s))
+				b = append(b, '"')
+			case slotBytes:
+				b = append(b, '"')
+				b = base64.StdEncoding.AppendEncode(b, *field[[]byte](ptr, s))
+				b = append(b, '"')
+			case slotLabels:
+				b = AppendLabels(b, *field[[]Label](ptr, s))
+			case slotExtensions:
+				b = AppendExtensions(b, *field[[]Extension](ptr, s))
+			}
+			if len(b) == value { // NaN, or a derived value that is absent
+				b = b[:mark]
+			}
 		}
 	}
 	return append(b, '}')
@@ -132,5 +116,49 @@ func appendTime(b []byte, t Time) []byte {
 
 // AppendTime appends t in RFC 3339, UTC, with as many digits of the second as it needs.
 func AppendTime(b []byte, t Time) []byte {
-	return t.Std().AppendFormat(b, time.RFC3339Nano)
+	const day = 24 * time.Hour
+	midnight := t.Truncate(day)
+	b = appendDate(b, int(midnight/Time(day)))
+	ns := uint64(t - midnight)
+	sec := ns / 1e9
+	b = append(b, 'T')
+	b = append2(b, sec/3600)
+	b = append(b, ':')
+	b = append2(b, sec/60%60)
+	b = append(b, ':')
+	b = append2(b, sec%60)
+	if ns %= 1e9; ns != 0 {
+		b = append(b, '.')
+		for scale := uint64(1e8); ns != 0; scale /= 10 {
+			b = append(b, byte('0'+ns/scale))
+			ns %= scale
+		}
+	}
+	return append(b, 'Z')
+}
+
+func append2(b []byte, v uint64) []byte { return append(b, byte('0'+v/10), byte('0'+v%10)) }
+
+// appendDate appends the date that lies so many days after 1970-01-01, by the proleptic
+// Gregorian calendar, counted in years that begin in March: the leap day is their last.
+// A Time holds the years 1677 to 2262, so every number here is positive.
+func appendDate(b []byte, days int) []byte {
+	const daysTo1970 = 719468 // from 1 March of year 0
+	const century4 = 146097   // days of 400 years
+	d := days + daysTo1970
+	era, d := d/century4, d%century4
+	year := (d - d/1460 + d/36524 - d/146096) / 365
+	d -= 365*year + year/4 - year/100
+	month := (5*d + 2) / 153 // 0 is March
+	d -= (153*month + 2) / 5
+	year += 400 * era
+	if month += 3; month > 12 {
+		month -= 12
+		year++
+	}
+	b = append2(append2(b, uint64(year/100)), uint64(year%100))
+	b = append(b, '-')
+	b = append2(b, uint64(month))
+	b = append(b, '-')
+	return append2(b, uint64(d+1))
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+	"unsafe"
 )
 
 // Kind is the type of a column in storage.
@@ -82,10 +83,13 @@ type Column[T any] struct {
 	IPFIX, ECS, Unit, Doc string
 }
 
-// Table is a named, ordered list of columns.
+// Table is a named, ordered list of columns. Rows are written by a plan made at the first
+// use, so columns are not changed after that: copy the table with a new slice of columns.
 type Table[T any] struct {
 	Name    string
 	Columns []Column[T]
+
+	made unsafe.Pointer // *rowPlan, see plan
 }
 
 // Column finds a column by name.
