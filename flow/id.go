@@ -29,3 +29,15 @@ func appendPart(b []byte, s string) []byte {
 	b = binary.AppendUvarint(b, uint64(len(s)))
 	return append(b, s...)
 }
+
+// NewIDText is [NewID] of parts that are strings: the same id for the same bytes, and no
+// copy of them.
+func NewIDText(format string, parts ...string) ID {
+	var stack [1024]byte
+	b := appendPart(stack[:0], format)
+	for _, p := range parts {
+		b = appendPart(b, p)
+	}
+	sum := sha256.Sum256(b)
+	return ID(sum[:16])
+}
