@@ -1,11 +1,5 @@
 package flow
 
-import (
-	"reflect"
-
-	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-)
-
 // Batch is many parsed records: the element of a PCollection<flow.Batch>.
 type Batch struct {
 	Records []Record
@@ -74,13 +68,4 @@ type Count struct {
 	Stage string // the transform: parse, dedupe, files
 	Name  string // what was counted: read, gaps, duplicates
 	N     int64
-}
-
-func init() {
-	beam.RegisterType(reflect.TypeFor[Count]())
-	registerCoder[Batch]((*encoder).batch, (*decoder).batch)
-	registerCoder[Record]((*encoder).record1, (*decoder).record1)
-	registerCoder[RawBatch]((*encoder).rawBatch, (*decoder).rawBatch)
-	registerCoder[FailureBatch]((*encoder).failures, (*decoder).failures)
-	registerCoder[RollupBatch]((*encoder).rollups, (*decoder).rollups)
 }

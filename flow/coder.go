@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"reflect"
 	"time"
-
-	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 )
 
 // The wire form, version 1: one version byte, then varints, and lengths before bytes.
@@ -27,14 +24,6 @@ var ErrNewer = errors.New("written by a newer version of flowbeam")
 
 // errGarbage is deliberately short: the bytes are a program's state, not a user's input.
 var errGarbage = errors.New("flow: not an encoded batch, or cut short")
-
-// registerCoder binds the coder of T into Beam.
-func registerCoder[T any](enc func(*encoder, *T), dec func(*decoder, *T)) {
-	beam.RegisterType(reflect.TypeFor[T]())
-	beam.RegisterCoder(reflect.TypeFor[T](),
-		func(v T) []byte { return encodeValue(&v, enc) },
-		func(b []byte) (T, error) { return decodeValue(b, dec) })
-}
 
 // EncodeBatch is the batch's wire form, for state that holds batches.
 func EncodeBatch(b *Batch) []byte { return encodeValue(b, (*encoder).batch) }
