@@ -34,6 +34,12 @@ type BundleStarter interface {
 	StartBundle(ctx context.Context) error
 }
 
+// BundleFinisher is implemented by a Step that has work to do after each bundle, such as
+// adding what it counted to Beam's counters at once.
+type BundleFinisher interface {
+	FinishBundle(ctx context.Context) error
+}
+
 // RegisterStep makes a Step's type known to workers. Call it in init with a pointer to
 // the zero value, under a name that never changes: it is part of the pipeline.
 func RegisterStep(name string, zero Step) {
@@ -107,6 +113,18 @@ func (s *Steps) StartBundle(ctx context.Context) error {
 	for i, st := range s.steps {
 		if b, ok := st.(BundleStarter); ok {
 			if err := b.StartBundle(ctx); err != nil {
+				return fmt.Errorf("flow: Step %s: %w", s.names[i], err)
+			}
+		}
+	}
+	return nil
+}
+
+// FinishBundle tells the Steps that want to know.
+func (s *Steps) FinishBundle(ctx context.Context) error {
+	for i, st := range s.steps {
+		if b, ok := st.(BundleFinisher); ok {
+			if err := b.FinishBundle(ctx); err != nil {
 				return fmt.Errorf("flow: Step %s: %w", s.names[i], err)
 			}
 		}
@@ -208,10 +226,10 @@ func (f *applyFn) ProcessElement(_ context.Context, in Batch, emit func(Batch), 
 	return nil
 }
 
-func (f *applyFn) FinishBundle(_ context.Context, _ func(Batch), _ func(FailureBatch), count func(Count)) error {
+func (f *applyFn) FinishBundle(ctx context.Context, _ func(Batch), _ func(FailureBatch), count func(Count)) error {
 	EmitCount(count, "steps", "filtered", f.filtered)
 	EmitCount(count, "steps", "failed", f.failed)
-	return nil
+	return f.steps.FinishBundle(ctx)
 }
 
 // EmitCount emits a Count unless it is zero.
