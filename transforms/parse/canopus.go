@@ -1,0 +1,148 @@
+package parse
+
+import (
+	"unsafe"
+
+	"github.com/flowbeam/flowbeam/flow"
+)
+
+func init() {
+	Register(Format{
+		FormatInfo: flow.FormatInfo{
+			Name:      "canopus",
+			Detect:    detectCanopus,
+			Timestamp: canopusTimestamp,
+		},
+		New: func(string) (Decoder, error) { return &canopusDecoder{}, nil },
+	})
+}
+
+// canopusDecoder reads the records of a subscriber probe, one JSON object each. The
+// client is the source side, so that upload_bytes are the source's and download_bytes the
+// destination's; internal_rtt and internal_loss are the source's side of the probe.
+//
+// timestamp, client_ip and server_ip have to be there. A counter, round trip or loss that
+// is missing or null is absent, not zero. Round trips are milliseconds, losses ratios from
+// 0 to 1. data_center and tenant are read where a probe adds them; other members are kept
+// as extensions. The id is the hash of the whole line.
+type canopusDecoder struct {
+	object jsonObject
+	ext    extensions
+}
+
+func (d *canopusDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
+	s := trim(data)
+	if s == "" {
+		return Skip, nil
+	}
+	if err := d.object.parse(s); err != nil {
+		return Parsed, err
+	}
+	hasTime := false
+	for i := range d.object.members {
+		m := &d.object.members[i]
+		var err error
+		if m.kind == 'n' {
+			continue // null is absent
+		}
+		switch m.name {
+		case "timestamp":
+			if err = m.wantString(); err == nil {
+				hasTime = true
+				r.EventTime, err = timestamp(m.name, m.text)
+			}
+		case "user_id":
+			if err = m.wantString(); err == nil {
+				r.UserID = m.text
+			}
+		case "client_ip":
+			if err = m.wantString(); err == nil {
+				r.Source.IP, err = address(m.name, m.text)
+			}
+		case "server_ip":
+			if err = m.wantString(); err == nil {
+				r.Destination.IP, err = address(m.name, m.text)
+			}
+		case "download_bytes":
+			if err = m.wantNumber(); err == nil {
+				r.Destination.Bytes, err = count(m.name, m.text)
+			}
+		case "upload_bytes":
+			if err = m.wantNumber(); err == nil {
+				r.Source.Bytes, err = count(m.name, m.text)
+			}
+		case "internal_rtt":
+			r.RTTInternal, err = m.roundTrip()
+		case "external_rtt":
+			r.RTTExternal, err = m.roundTrip()
+		case "internal_loss":
+			if err = m.wantNumber(); err == nil {
+				r.LossInternal, err = ratio(m.name, m.text)
+			}
+		case "external_loss":
+			if err = m.wantNumber(); err == nil {
+				r.LossExternal, err = ratio(m.name, m.text)
+			}
+		case "data_center":
+			if err = m.wantString(); err == nil && m.text != "" {
+				r.DataCenter = m.text
+			}
+		case "tenant":
+			if err = m.wantString(); err == nil && m.text != "" {
+				r.Tenant = m.text
+			}
+		default:
+			if e, ok := m.extension(); ok {
+				d.ext.add(e)
+			}
+		}
+		if err != nil {
+			d.ext.drop()
+			return Parsed, err
+		}
+	}
+	r.Extensions = d.ext.take()
+	switch {
+	case !hasTime:
+		return Parsed, missing("timestamp")
+	case !r.Source.IP.OK():
+		return Parsed, missing("client_ip")
+	case !r.Destination.IP.OK():
+		return Parsed, missing("server_ip")
+	}
+	r.CounterSemantics = "delta"
+	return Parsed, nil
+}
+
+func (m *jsonMember) roundTrip() (flow.Int, error) {
+	if err := m.wantNumber(); err != nil {
+		return flow.Int{}, err
+	}
+	ns, err := nanoseconds(m.name, m.text, milliseconds)
+	if err != nil {
+		return flow.Int{}, err
+	}
+	return flow.N(ns), nil
+}
+
+func detectCanopus(head []byte) int {
+	switch {
+	case looksLikeJSON(head, "client_ip", "server_ip"):
+		return 90
+	case looksLikeJSON(head, "timestamp", "internal_rtt"):
+		return 60
+	}
+	return 0
+}
+
+func canopusTimestamp(_ string, data []byte) (flow.Time, bool) {
+	m, ok := findMember(view(data), "timestamp")
+	if !ok || m.kind != '"' {
+		return 0, false
+	}
+	t, ok, inRange := rfc3339(m.text)
+	return t, ok && inRange
+}
+
+// view is b as a string without a copy, for functions that keep nothing of it.
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -1,0 +1,67 @@
+package parse
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/flowbeam/flowbeam/flow"
+)
+
+// Format is a stateless record format: each raw record is decoded on its own, with the
+// header at most. A file of this package, or of the user's, adds one by [Register].
+type Format struct {
+	flow.FormatInfo
+	// New makes a decoder for input with the given header, which is "" where none is
+	// known. An error makes every record of that input a dead letter, with the reason that
+	// flow.Reject gave or "format".
+	New func(header string) (Decoder, error)
+}
+
+// Decoder decodes the records of one format and header. One goroutine at a time uses it,
+// so it may keep scratch memory; it must be a function of its input alone, because a
+// retried bundle has to give the same records.
+type Decoder interface {
+	// Decode fills r from one raw record. data is immutable: strings of r may be parts of
+	// it, and cost no allocation then. r holds what the source knows (position, received
+	// time, data center, tenant, format's name) and is otherwise zero; what the record
+	// itself says of these wins. Where Decode leaves r.ID zero, the id is the hash of all of
+	// data but the white space at its ends.
+	//
+	// The error says which field is wrong and how. Its reason is that of flow.Reject, or
+	// "syntax". What Decode left in r is then forgotten.
+	Decode(data string, r *flow.Record) (Outcome, error)
+}
+
+// Outcome is what a raw record was, other than broken.
+type Outcome int8
+
+// The outcomes of Decode.
+const (
+	Parsed Outcome = iota // a flow record
+	Gap                   // a row that says that there is no data: counted, no dead letter
+	Skip                  // no record: a comment, a header, a blank line
+)
+
+var (
+	formatMu sync.RWMutex
+	formats  = map[string]Format{}
+)
+
+// Register makes a format known to [Records] and, through flow.RegisterFormat, to the
+// sources. Call it in init. It panics where the name is taken or New is nil.
+func Register(f Format) {
+	if f.New == nil {
+		panic(fmt.Sprintf("parse.Register: format %q has no New", f.Name))
+	}
+	flow.RegisterFormat(f.FormatInfo)
+	formatMu.Lock()
+	defer formatMu.Unlock()
+	formats[f.Name] = f
+}
+
+func formatNamed(name string) (Format, bool) {
+	formatMu.RLock()
+	defer formatMu.RUnlock()
+	f, ok := formats[name]
+	return f, ok
+}

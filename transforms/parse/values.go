@@ -1,0 +1,381 @@
+package parse
+
+import (
+	"math"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/flowbeam/flowbeam/flow"
+)
+
+// The functions of this file read the text of one field. name is the field's, for the
+// error: reason "field" where the text is of another type, "value" where it is impossible.
+
+func wrongType(name, want, text string) error {
+	return flow.Reject(flow.ReasonField, "%s: want %s, have %s", name, want, quoted(text))
+}
+
+func missing(name string) error {
+	return flow.Reject(flow.ReasonField, "%s: missing", name)
+}
+
+// quoted bounds what an error cites of its input.
+func quoted(text string) string {
+	const limit = 60
+	if len(text) <= limit {
+		return strconv.Quote(text)
+	}
+	cut := limit
+	for cut > 0 && !utf8.RuneStart(text[cut]) {
+		cut--
+	}
+	return strconv.Quote(text[:cut]) + "…"
+}
+
+// parseInt reads a decimal integer: -?[0-9]+, with no leading plus and no exponent.
+func parseInt(text string) (v int64, ok, inRange bool) {
+	digits := text
+	neg := len(text) > 0 && text[0] == '-'
+	if neg {
+		digits = text[1:]
+	}
+	if digits == "" {
+		return 0, false, false
+	}
+	inRange = true
+	var u uint64
+	for i := 0; i < len(digits); i++ {
+		c := digits[i] - '0'
+		if c > 9 {
+			return 0, false, false
+		}
+		if u > (math.MaxInt64-uint64(c))/10 {
+			inRange = false
+			continue
+		}
+		u = u*10 + uint64(c)
+	}
+	if neg {
+		return -int64(u), true, inRange
+	}
+	return int64(u), true, inRange
+}
+
+// integer reads a whole number from 0 to max.
+func integer(name, text string, max int64) (flow.Int, error) {
+	v, ok, inRange := parseInt(text)
+	if !ok {
+		return flow.Int{}, wrongType(name, "an integer", text)
+	}
+	if !inRange || v < 0 || v > max {
+		if max == math.MaxInt64 {
+			return flow.Int{}, flow.Reject(flow.ReasonValue, "%s: %s is not between 0 and 2^63-1", name, quoted(text))
+		}
+		return flow.Int{}, flow.Reject(flow.ReasonValue, "%s: %s is not between 0 and %d", name, quoted(text), max)
+	}
+	return flow.N(v), nil
+}
+
+func count(name, text string) (flow.Int, error) { return integer(name, text, math.MaxInt64) }
+
+func port(name, text string) (flow.Int, error) { return integer(name, text, 65535) }
+
+func address(name, text string) (flow.IP, error) {
+	ip, err := flow.ParseIP(text)
+	if err != nil {
+		return flow.IP{}, wrongType(name, "an IP address", text)
+	}
+	return ip, nil
+}
+
+// ratio reads a number from 0 to 1. One above is a percentage or broken, and it is not
+// for us to guess which.
+func ratio(name, text string) (flow.Float, error) {
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil && !math.IsInf(v, 0) {
+		return flow.Float{}, wrongType(name, "a number", text)
+	}
+	if !(v >= 0 && v <= 1) {
+		return flow.Float{}, flow.Reject(flow.ReasonValue, "%s: %s is not a ratio between 0 and 1", name, quoted(text))
+	}
+	if v == 0 {
+		v = 0 // not -0
+	}
+	return flow.F(v), nil
+}
+
+// nanoseconds reads a decimal number of units of 10^scale ns, not negative: a span of
+// time, or an instant since the epoch.
+func nanoseconds(name, text string, scale int) (int64, error) {
+	v, ok, inRange := decimal(text, scale)
+	if !ok {
+		return 0, wrongType(name, "a number", text)
+	}
+	if !inRange || v < 0 {
+		return 0, flow.Reject(flow.ReasonValue, "%s: %s is negative or too large", name, quoted(text))
+	}
+	return v, nil
+}
+
+// The scales of nanoseconds.
+const (
+	seconds      = 9
+	milliseconds = 6
+)
+
+// decimal reads the number text (JSON's grammar; leading zeros are let pass) times
+// 10^scale, rounded to the nearest integer, halves away from zero. It goes by the digits,
+// so that 15.6 ms is 15,600,000 ns: a float would add noise, and a large number would
+// lose its last digits.
+func decimal(text string, scale int) (v int64, ok, inRange bool) {
+	i := 0
+	neg := len(text) > 0 && text[0] == '-'
+	if neg {
+		i++
+	}
+	var mantissa uint64 // the first 19 significant digits
+	var next byte       // the digit after these
+	exp := scale
+	significant, digits := 0, 0
+	digit := func(c byte, fraction bool) {
+		switch {
+		case significant < 19:
+			if mantissa = mantissa*10 + uint64(c-'0'); mantissa > 0 {
+				significant++
+			}
+			if fraction {
+				exp--
+			}
+			return
+		case significant == 19:
+			significant, next = 20, c
+		}
+		if !fraction {
+			exp++
+		}
+	}
+	for ; i < len(text) && text[i]-'0' <= 9; i++ {
+		digit(text[i], false)
+		digits++
+	}
+	if digits == 0 {
+		return 0, false, false
+	}
+	if i < len(text) && text[i] == '.' {
+		i++
+		start := i
+		for ; i < len(text) && text[i]-'0' <= 9; i++ {
+			digit(text[i], true)
+		}
+		if i == start {
+			return 0, false, false
+		}
+	}
+	if i < len(text) && (text[i] == 'e' || text[i] == 'E') {
+		i++
+		negExp := false
+		if i < len(text) && (text[i] == '+' || text[i] == '-') {
+			negExp = text[i] == '-'
+			i++
+		}
+		start, e := i, 0
+		for ; i < len(text) && text[i]-'0' <= 9; i++ {
+			// An exponent beyond any text's length has the same effect as this one.
+			e = min(e*10+int(text[i]-'0'), 1<<30)
+		}
+		if i == start {
+			return 0, false, false
+		}
+		if negExp {
+			e = -e
+		}
+		exp += e
+	}
+	if i != len(text) {
+		return 0, false, false
+	}
+	switch {
+	case mantissa == 0:
+		return 0, true, true
+	case exp > 0:
+		if exp > 18 || mantissa > math.MaxInt64/pow10[exp] {
+			return 0, true, false
+		}
+		mantissa *= pow10[exp]
+	case exp == 0:
+		if next >= '5' {
+			mantissa++
+		}
+	case exp < -19:
+		mantissa = 0
+	default:
+		p := pow10[-exp]
+		rest := mantissa % p
+		if mantissa /= p; rest >= p/2 {
+			mantissa++
+		}
+	}
+	if mantissa > math.MaxInt64 {
+		return 0, true, false
+	}
+	if neg {
+		return -int64(mantissa), true, true
+	}
+	return int64(mantissa), true, true
+}
+
+var pow10 = func() (p [20]uint64) {
+	p[0] = 1
+	for i := 1; i < len(p); i++ {
+		p[i] = p[i-1] * 10
+	}
+	return p
+}()
+
+// timestamp reads RFC 3339 as encoding/json/v2 does: upper case T and Z, two digits
+// everywhere, digits of the second beyond the ninth cut off, no leap second.
+func timestamp(name, text string) (flow.Time, error) {
+	t, ok, inRange := rfc3339(text)
+	if !ok {
+		return 0, wrongType(name, "an RFC 3339 time", text)
+	}
+	if !inRange {
+		return 0, flow.Reject(flow.ReasonValue, "%s: %s is not between the years 1678 and 2261", name, quoted(text))
+	}
+	return t, nil
+}
+
+func rfc3339(s string) (t flow.Time, ok, inRange bool) {
+	if len(s) < len("2006-01-02T15:04:05Z") || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':' {
+		return 0, false, false
+	}
+	century, ok1 := twoDigits(s, 0)
+	year, ok2 := twoDigits(s, 2)
+	month, ok3 := twoDigits(s, 5)
+	day, ok4 := twoDigits(s, 8)
+	hour, ok5 := twoDigits(s, 11)
+	minute, ok6 := twoDigits(s, 14)
+	second, ok7 := twoDigits(s, 17)
+	year += century * 100
+	if !(ok1 && ok2 && ok3 && ok4 && ok5 && ok6 && ok7) || month < 1 || month > 12 ||
+		day < 1 || day > daysIn(year, month) || hour > 23 || minute > 59 || second > 59 {
+		return 0, false, false
+	}
+	i := 19
+	nanos := int64(0)
+	if s[i] == '.' {
+		i++
+		start := i
+		for unit := int64(1e8); i < len(s) && s[i]-'0' <= 9; i++ {
+			nanos += int64(s[i]-'0') * unit
+			unit /= 10
+		}
+		if i == start {
+			return 0, false, false
+		}
+	}
+	offset := int64(0)
+	switch {
+	case i == len(s)-1 && s[i] == 'Z':
+	case i == len(s)-6 && (s[i] == '+' || s[i] == '-') && s[i+3] == ':':
+		h, ok1 := twoDigits(s, i+1)
+		m, ok2 := twoDigits(s, i+4)
+		if !ok1 || !ok2 || h > 23 || m > 59 {
+			return 0, false, false
+		}
+		offset = int64(h*60+m) * 60
+		if s[i] == '-' {
+			offset = -offset
+		}
+	default:
+		return 0, false, false
+	}
+	if year < 1678 || year > 2261 {
+		return 0, true, false
+	}
+	secs := (daysSinceEpoch(year, month, day)*24+int64(hour))*3600 + int64(minute)*60 + int64(second) - offset
+	return flow.Time(secs*1e9 + nanos), true, true
+}
+
+func twoDigits(s string, i int) (int, bool) {
+	a, b := s[i]-'0', s[i+1]-'0'
+	return int(a)*10 + int(b), a <= 9 && b <= 9
+}
+
+func daysIn(year, month int) int {
+	if month == 2 && year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+		return 29
+	}
+	return int([...]uint8{31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}[month-1])
+}
+
+// daysSinceEpoch counts the days of the Gregorian calendar since 1970-01-01. The year is
+// taken to begin in March, so that the leap day is its last.
+func daysSinceEpoch(year, month, day int) int64 {
+	if month <= 2 {
+		year--
+		month += 12
+	}
+	return int64(365*year+year/4-year/100+year/400+(153*(month-3)+2)/5+day-1) - 719468
+}
+
+// trim cuts JSON's white space off both ends.
+func trim(s string) string {
+	for s != "" && isSpace(s[0]) {
+		s = s[1:]
+	}
+	for s != "" && isSpace(s[len(s)-1]) {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+// trimLine cuts the line's end off.
+func trimLine(s string) string {
+	for s != "" && (s[len(s)-1] == '\n' || s[len(s)-1] == '\r') {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t' }
+
+// firstLine is what stands before the first line end.
+func firstLine(s string) string {
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\n' {
+			return s[:i]
+		}
+	}
+	return s
+}
+
+// extensions hands out slices of one block, so that a record's extensions cost no
+// allocation of their own. Each slice is as long as its capacity: appending copies it.
+type extensions struct {
+	block []flow.Extension
+	n     int // of the current record
+}
+
+func (e *extensions) add(x flow.Extension) {
+	if e.n == len(e.block) {
+		fresh := make([]flow.Extension, max(256, 2*e.n))
+		copy(fresh, e.block[:e.n])
+		e.block = fresh
+	}
+	e.block[e.n] = x
+	e.n++
+}
+
+// take ends the current record.
+func (e *extensions) take() []flow.Extension {
+	if e.n == 0 {
+		return nil
+	}
+	out := e.block[:e.n:e.n]
+	e.block, e.n = e.block[e.n:], 0
+	return out
+}
+
+// drop forgets what was added for a record that failed.
+func (e *extensions) drop() { e.n = 0 }
