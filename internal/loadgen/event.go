@@ -43,11 +43,11 @@ const (
 	ipHeader6        = 40
 )
 
-// event makes the i-th one. Event times grow with i, so that records of one second or
+// makeEvent makes the i-th one. Event times grow with i, so that records of one second or
 // millisecond are neighbours, and the lowest bits of the byte counts hold the index
 // among these: no two good lines are equal by chance, although some formats have nothing
 // else to tell them apart, and a record's id may be the hash of its line.
-func (g *Generator) event(i uint64, s Stream) event {
+func (g *Generator) makeEvent(i uint64, s Stream) event {
 	r := at(g.config.Seed, purposeBody, i)
 	e := event{index: i, time: g.slot(i, r.n(1<<16)), dc: s.dc}
 	e.user = g.users.draw(&r)

@@ -22,6 +22,7 @@ type Generator struct {
 	next    uint64 // event that is not yet in the queue
 	waiting queue
 	line    []byte
+	event   event // of the line; a field, because a local one would be allocated each time
 
 	truth   Truth
 	totals  [][3]*Totals // by stream
@@ -143,20 +144,21 @@ func (g *Generator) Next() (line Line, ok bool) {
 	i, copy := w.id>>copyBits, w.id&(1<<copyBits-1)
 	p := g.plan(i)
 	s := g.streams[p.stream]
-	e := g.event(i, s)
+	g.event = g.makeEvent(i, s)
+	e := &g.event
 
 	b, total := g.line[:0], g.totals[p.stream]
 	line = Line{Stream: p.stream, Arrival: flow.Time(w.arrival), Duplicate: copy > 0}
 	switch {
 	case p.gap:
-		b = appendGap(b, &e)
+		b = appendGap(b, e)
 		for _, n := range total {
 			n.Read++
 			n.Gaps++
 		}
 	default:
 		var sum sums
-		b, sum = appendEvent(b, s.Format, &e)
+		b, sum = appendEvent(b, s.Format, e)
 		switch {
 		case p.broken != nil:
 			b = p.broken.breaks(b, &e.r)
