@@ -1,0 +1,142 @@
+package rollup
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
+
+	"github.com/flowbeam/flowbeam/flow"
+)
+
+func TestMain(m *testing.M) { ptest.Main(m) }
+
+func init() {
+	register.DoFn1x0[flow.RollupBatch](&collectRowsFn{})
+	register.DoFn1x0[flow.Count](&collectCountsFn{})
+}
+
+// results are what a test's pipeline gave: Prism runs in the test's process.
+type results struct {
+	mu      sync.Mutex
+	batches map[string][]flow.RollupBatch // of each level, in the order of arrival
+	counts  map[string]int64
+}
+
+var runs sync.Map // from a test's name to *results
+
+type collectRowsFn struct{ Run string }
+
+func (f *collectRowsFn) ProcessElement(b flow.RollupBatch) {
+	v, _ := runs.Load(f.Run)
+	r := v.(*results)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.batches[b.Level] = append(r.batches[b.Level], b)
+}
+
+type collectCountsFn struct{ Run string }
+
+func (f *collectCountsFn) ProcessElement(c flow.Count) {
+	v, _ := runs.Load(f.Run)
+	r := v.(*results)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.counts[c.Stage+"/"+c.Name] += c.N
+}
+
+// collect runs the pipeline that build makes, and returns what came out of its levels
+// and counts.
+func collect(t testing.TB, build func(s beam.Scope) (levels []Level, counts []beam.PCollection)) *results {
+	t.Helper()
+	res := &results{batches: map[string][]flow.RollupBatch{}, counts: map[string]int64{}}
+	run := fmt.Sprintf("%s-%d", t.Name(), rand.Uint64())
+	runs.Store(run, res)
+	defer runs.Delete(run)
+	p, s := beam.NewPipelineWithRoot()
+	levels, counts := build(s)
+	for _, l := range levels {
+		beam.ParDo0(s, &collectRowsFn{Run: run}, l.Rows)
+	}
+	for _, c := range counts {
+		beam.ParDo0(s, &collectCountsFn{Run: run}, c)
+	}
+	if err := ptest.Run(p); err != nil {
+		t.Fatal(err)
+	}
+	return res
+}
+
+// rows are a level's rows by id, the newest of each, as a store would have them, sorted.
+func (r *results) rows(level string) []flow.Rollup { return newest(r.batches[level]) }
+
+func newest(batches []flow.RollupBatch) []flow.Rollup {
+	byID := map[flow.ID]flow.Rollup{}
+	for _, b := range batches {
+		for _, row := range b.Rows {
+			id := row.ID(b.Fields)
+			if old, ok := byID[id]; !ok || row.Records > old.Records {
+				byID[id] = row
+			}
+		}
+	}
+	var rows []flow.Rollup
+	for _, row := range byID {
+		rows = append(rows, row)
+	}
+	slices.SortFunc(rows, func(a, b flow.Rollup) int {
+		if a.Window != b.Window {
+			return int(a.Window - b.Window)
+		}
+		return slices.CompareFunc(a.Group, b.Group, compareValues)
+	})
+	return rows
+}
+
+// compareValues is the order of rows: absent first, then by value.
+func compareValues(a, b flow.Value) int {
+	switch {
+	case a.Kind != b.Kind:
+		return int(a.Kind) - int(b.Kind)
+	case a.Int != b.Int:
+		if a.Int < b.Int {
+			return -1
+		}
+		return 1
+	case a.Str < b.Str:
+		return -1
+	case a.Str > b.Str:
+		return 1
+	}
+	return 0
+}
+
+// brief are rows as text: window, group and measures.
+func brief(rows []flow.Rollup) []string {
+	var out []string
+	for _, r := range rows {
+		s := r.Window.Std().Format("15:04:05") + fmt.Sprintf(" n=%d", r.Records)
+		for _, v := range slices.Concat(r.Group, r.Measures) {
+			if v.Kind == 0 {
+				s += " -"
+			} else {
+				s += " " + v.String()
+			}
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+var noon = flow.TimeOf(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
+
+// at is a record of a user with some bytes, after noon.
+func at(d time.Duration, user string, bytes int64) flow.Record {
+	return flow.Record{EventTime: noon.Add(d), UserID: user, Source: flow.Endpoint{Bytes: flow.N(bytes)}}
+}

@@ -1,0 +1,162 @@
+// Package rollup counts flow records by window and group.
+package rollup
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"github.com/flowbeam/flowbeam/windowing"
+)
+
+// Level is the rollup at one length of window.
+type Level struct {
+	Name  string           // 1m, 5m, 1h, session
+	Every time.Duration    // length of the windows
+	Rows  beam.PCollection // PCollection<flow.RollupBatch>, global window
+}
+
+// Option is an option of By.
+type Option func(*options) error
+
+type options struct {
+	fields, measures []string
+	every            []time.Duration
+	shards           int
+	cells            int
+	bounded          bool
+	lateness         time.Duration
+	windows          []windowing.Option
+}
+
+// Fields names the columns of flow.Records that rows are grouped by; none gives one row
+// a window. Defaults to [DefaultFields].
+func Fields(names ...string) Option {
+	return func(o *options) error {
+		o.fields = slices.Clone(names)
+		return nil
+	}
+}
+
+// Measures names what is gathered: see [AllMeasures]. Defaults to [DefaultMeasures].
+func Measures(names ...string) Option {
+	return func(o *options) error {
+		o.measures = slices.Clone(names)
+		return nil
+	}
+}
+
+// Every gives the lengths of the windows, multiples of the smallest. Defaults to 1m, 5m
+// and 1h.
+func Every(lengths ...time.Duration) Option {
+	return func(o *options) error {
+		o.every = slices.Clone(lengths)
+		return nil
+	}
+}
+
+// Lateness is how long after a window's end its late records correct its rows. It is the
+// value that windowing.MarkLate was given. Defaults to windowing.DefaultLateness.
+func Lateness(d time.Duration) Option {
+	return func(o *options) error {
+		o.windows = append(o.windows, windowing.AllowedLateness(d))
+		return nil
+	}
+}
+
+// Early gives rows before a window's end, after each n partials of a shard. Defaults to
+// none.
+func Early(n int) Option {
+	return func(o *options) error {
+		o.windows = append(o.windows, windowing.EarlyCount(n))
+		return nil
+	}
+}
+
+// EarlyDelay gives rows before a window's end, d of processing time after the first
+// partial since the rows before. Not on Flink: see windowing.EarlyDelay.
+func EarlyDelay(d time.Duration) Option {
+	return func(o *options) error {
+		o.windows = append(o.windows, windowing.EarlyDelay(d))
+		return nil
+	}
+}
+
+// Bounded says that the input is bounded: each window gives its rows once, when all is
+// read, and nothing is kept for corrections. It excludes Lateness and early rows.
+func Bounded() Option {
+	return func(o *options) error {
+		o.bounded = true
+		return nil
+	}
+}
+
+// Shards is the number of parts, by group, in which a window is merged: how many workers
+// may merge one window at a time. Defaults to 4.
+func Shards(n int) Option {
+	return func(o *options) error {
+		if n < 1 || n > windowing.MaxShards {
+			return fmt.Errorf("%d shards: want 1 to %d", n, windowing.MaxShards)
+		}
+		o.shards = n
+		return nil
+	}
+}
+
+const (
+	defaultShards = 4
+	// maxCells is how many cells a bundle gathers before it hands them on: about 10 MB
+	// with the default measures.
+	maxCells = 1 << 15
+	// maxRows is the most rows in a batch.
+	maxRows = 10_000
+)
+
+// By counts the records of a PCollection<flow.Batch> by window and group, at every length
+// of window at once. It returns the levels, the shortest window first, and the counts
+// (PCollection<flow.Count>: rollup/records, rollup/late_excluded, rollup/no_event_time).
+//
+// A window fires when the watermark passes its end, and again for each late partial;
+// each firing gives whole rows, with flow.Rollup.Records as their version: of two rows
+// with one id the one with more records is the newer, and a firing that changed nothing
+// gives the same row again. The rows of a batch are of one window and sorted by group.
+// Records marked late (windowing.MarkLate) are left out.
+//
+// Each bundle counts by (smallest window, group) first, so that a busy group costs no
+// more than another, and every level is fed from these partials: a level fed from the
+// panes of another would add them up anew at each firing. Sums are integers, and the
+// result depends neither on order nor on how batches were cut. A retried bundle counts
+// its records once, as its first try has left nothing behind.
+func By(s beam.Scope, batches beam.PCollection, opts ...Option) (levels []Level, counts beam.PCollection) {
+	s = s.Scope("rollup.By")
+	o := options{
+		fields: DefaultFields(), measures: DefaultMeasures(),
+		every:  []time.Duration{time.Minute, 5 * time.Minute, time.Hour},
+		shards: defaultShards, cells: maxCells,
+	}
+	for _, opt := range opts {
+		if err := opt(&o); err != nil {
+			panic(fmt.Sprintf("rollup.By: invalid option: %v", err))
+		}
+	}
+	if err := Validate(o.fields, o.measures, o.every); err != nil {
+		panic(fmt.Sprintf("rollup.By: %v", err))
+	}
+	if o.bounded {
+		o.windows = append(o.windows, windowing.Once())
+	}
+	slices.Sort(o.every)
+
+	slabs, counts := beam.ParDo2(s, &partialFn{Fields: o.fields, Measures: o.measures, Every: o.every, Shards: o.shards, Cells: o.cells}, batches)
+	for _, every := range o.every {
+		name := LevelName(every)
+		s := s.Scope(name)
+		keyed := beam.ParDo(s, &levelFn{Every: every}, slabs)
+		grouped := beam.GroupByKey(s, windowing.Fixed(s, keyed, every, o.windows...))
+		rows := beam.ParDo(s, &mergeFn{Level: name, Fields: o.fields, Measures: o.measures, Every: every}, grouped)
+		levels = append(levels, Level{Name: name, Every: every, Rows: windowing.Global(s, rows)})
+	}
+	return levels, counts
+}

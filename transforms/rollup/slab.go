@@ -1,0 +1,104 @@
+package rollup
+
+import (
+	"encoding/binary"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/windowing"
+)
+
+// slab is what one bundle counted for one window of one level and one shard of the
+// groups: the element that crosses the shuffle. Data is a version byte, the plan's hash
+// and the cells.
+type slab struct {
+	Every  time.Duration
+	Window flow.Time
+	Shard  int
+	Data   []byte
+}
+
+const slabVersion = 1
+
+func init() {
+	beam.RegisterType(reflect.TypeFor[slab]())
+	beam.RegisterCoder(reflect.TypeFor[slab](), encodeSlab, decodeSlab)
+}
+
+func encodeSlab(s slab) []byte {
+	b := make([]byte, 0, len(s.Data)+3*binary.MaxVarintLen64)
+	b = binary.AppendVarint(b, int64(s.Every))
+	b = binary.AppendVarint(b, int64(s.Window))
+	b = binary.AppendUvarint(b, uint64(s.Shard))
+	return append(b, s.Data...)
+}
+
+func decodeSlab(b []byte) (slab, error) {
+	d := reader{b: b}
+	s := slab{Every: time.Duration(d.varint()), Window: flow.Time(d.varint()), Shard: int(d.uvarint())}
+	if d.failed {
+		return slab{}, errGarbage
+	}
+	s.Data = append([]byte(nil), d.b...) // the bytes belong to the runner's buffer
+	return s, nil
+}
+
+// key is what the slabs of one window and shard meet under. The level is not in it: each
+// has a shuffle of its own.
+func (s *slab) key() string { return windowing.Key(s.Window, s.Shard) }
+
+// slabs cuts the cells into slabs of windows of length every and the given number of
+// shards, in the order in which the first cell of each was made.
+func (c *cells) slabs(every time.Duration, shards int, emit func(slab)) {
+	l := c.level(every)
+	type place struct {
+		window flow.Time
+		shard  int
+	}
+	at := map[place]int{}
+	var out []slab
+	for i, k := range l.keys {
+		p := place{windowOf(k), 0}
+		if shards > 1 {
+			p.shard = int(hashBytes([]byte(k[windowBytes:])) % uint64(shards))
+		}
+		j, ok := at[p]
+		if !ok {
+			j = len(out)
+			at[p] = j
+			head := binary.LittleEndian.AppendUint64([]byte{slabVersion}, c.hash)
+			out = append(out, slab{Every: every, Window: p.window, Shard: p.shard, Data: head})
+		}
+		out[j].Data = l.appendCell(out[j].Data, i)
+	}
+	for _, s := range out {
+		emit(s)
+	}
+}
+
+// addSlab merges a slab of this plan into c, whose windows have its length.
+func (c *cells) addSlab(s *slab, one *cells) error {
+	const head = 1 + 8
+	if len(s.Data) < head {
+		return errGarbage
+	}
+	if v := s.Data[0]; v != slabVersion {
+		return fmt.Errorf("rollup: partials of version %d, this build reads %d: %w", v, slabVersion, flow.ErrNewer)
+	}
+	if binary.LittleEndian.Uint64(s.Data[1:]) != c.hash {
+		return fmt.Errorf("rollup: partials of other fields or measures: a running job can't change these")
+	}
+	var prefix [windowBytes]byte
+	appendWindow(prefix[:0], s.Window)
+	for b := s.Data[head:]; len(b) > 0; {
+		var err error
+		if b, err = c.mergeEncoded(prefix[:], b, one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
