@@ -1,0 +1,234 @@
+package dataset
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"time"
+
+	"github.com/flowbeam/flowbeam/flow"
+	"github.com/hamba/avro/v2"
+	"github.com/hamba/avro/v2/ocf"
+)
+
+// avroSchema is the table's schema: required columns plain, all others a union with null.
+func avroSchema[T any](t *flow.Table[T]) string {
+	type field struct {
+		Name    string `json:"name"`
+		Type    any    `json:"type"`
+		Doc     string `json:"doc,omitempty"`
+		Default any    `json:"default,omitempty"`
+	}
+	type record struct {
+		Type      string  `json:"type"`
+		Name      string  `json:"name"`
+		Namespace string  `json:"namespace"`
+		Fields    []field `json:"fields"`
+	}
+	r := record{Type: "record", Name: t.Name, Namespace: "flowbeam"}
+	for i := range t.Columns {
+		c := &t.Columns[i]
+		var typ any
+		switch c.Kind {
+		case flow.KindInt:
+			typ = "long"
+		case flow.KindFloat:
+			typ = "double"
+		case flow.KindBool:
+			typ = "boolean"
+		case flow.KindBytes:
+			typ = "bytes"
+		case flow.KindTime:
+			typ = map[string]string{"type": "long", "logicalType": "timestamp-micros"}
+		default:
+			typ = "string"
+		}
+		f := field{Name: c.Name, Type: typ, Doc: c.Doc}
+		if !c.Required {
+			f.Type, f.Default = []any{"null", typ}, json.RawMessage("null")
+		}
+		r.Fields = append(r.Fields, f)
+	}
+	b, err := json.Marshal(r)
+	if err != nil {
+		panic("dataset: " + err.Error())
+	}
+	return string(b)
+}
+
+// newAvroRow returns the encoder of one row in Avro's binary form. It is written out here
+// because the library's own goes through a map, at 40 allocations a record.
+func newAvroRow[T any](t *flow.Table[T]) func([]byte, *T) []byte {
+	return func(b []byte, row *T) []byte {
+		present := t.Present(row)
+		at := 0
+		for {
+			i := present.Next()
+			end := i
+			if i < 0 {
+				end = len(t.Columns)
+			}
+			for ; at < end; at++ {
+				b = appendAvroAbsent(b, &t.Columns[at])
+			}
+			if i < 0 {
+				return b
+			}
+			at = i + 1
+			c := &t.Columns[i]
+			if c.Derive != nil {
+				v := c.Derive(row)
+				if v.Kind == 0 {
+					b = appendAvroAbsent(b, c)
+					continue
+				}
+				if !c.Required {
+					b = append(b, 2)
+				}
+				switch v.Kind {
+				case flow.KindInt:
+					b = binary.AppendVarint(b, v.Int)
+				case flow.KindTime:
+					b = binary.AppendVarint(b, micros(flow.Time(v.Int)))
+				case flow.KindFloat:
+					b = appendAvroFloat(b, v.Float)
+				case flow.KindBool:
+					b = append(b, byte(v.Int))
+				case flow.KindBytes:
+					b = append(binary.AppendVarint(b, int64(len(v.Str))), v.Str...)
+				default:
+					b = appendAvroString(b, v.Str)
+				}
+				continue
+			}
+			if !c.Required {
+				b = append(b, 2) // the union's second type
+			}
+			switch p := c.Ref(row).(type) {
+			case *string:
+				b = appendAvroString(b, *p)
+			case *flow.Int:
+				b = binary.AppendVarint(b, p.V)
+			case *int64:
+				b = binary.AppendVarint(b, *p)
+			case *flow.Float:
+				b = appendAvroFloat(b, p.V)
+			case *bool:
+				if *p {
+					b = append(b, 1)
+				} else {
+					b = append(b, 0)
+				}
+			case *flow.Time:
+				b = binary.AppendVarint(b, micros(*p))
+			case *flow.IP:
+				mark := len(b)
+				b = append(b, 0)
+				b = p.Append(b)
+				b[mark] = byte(2 * (len(b) - mark - 1)) // at most 39 characters
+			case *flow.ID:
+				b = append(b, 64)
+				b = flow.AppendID(b, *p)
+			case *[]byte:
+				b = append(binary.AppendVarint(b, int64(len(*p))), *p...)
+			default:
+				b = appendAvroString(b, c.Get(row).Str)
+			}
+		}
+	}
+}
+
+// appendAvroAbsent appends null, or the zero of a required column.
+func appendAvroAbsent[T any](b []byte, c *flow.Column[T]) []byte {
+	if c.Required && c.Kind == flow.KindFloat {
+		return appendAvroFloat(b, 0)
+	}
+	return append(b, 0)
+}
+
+func appendAvroString(b []byte, s string) []byte {
+	s = validText(s)
+	return append(binary.AppendVarint(b, int64(len(s))), s...)
+}
+
+func appendAvroFloat(b []byte, f float64) []byte {
+	return binary.LittleEndian.AppendUint64(b, math.Float64bits(f))
+}
+
+type avroFile struct{ enc *ocf.Encoder }
+
+func openAvro(w io.Writer, schema string, c Compression) (rowFrame, error) {
+	codec := map[Compression]ocf.CodecName{None: ocf.Null, Gzip: ocf.Deflate, Zstd: ocf.ZStandard, Snappy: ocf.Snappy}[c]
+	enc, err := ocf.NewEncoder(schema, w, ocf.WithCodec(codec), ocf.WithBlockSize(64<<10), ocf.WithBlockLength(1<<20))
+	if err != nil {
+		return nil, err
+	}
+	return &avroFile{enc}, nil
+}
+
+func (a *avroFile) row(b []byte) error {
+	_, err := a.enc.Write(b)
+	return err
+}
+
+func (a *avroFile) close() error { return a.enc.Close() }
+
+// avroAPI reads strings of any length: a raw record may be longer than a mebibyte.
+var avroAPI = avro.Config{MaxByteSliceSize: -1, UnionResolutionError: true}.Freeze()
+
+func readAvro(file File, cols []column, f func([]flow.Value) error) error {
+	dec, err := ocf.NewDecoder(file, ocf.WithDecoderConfig(avroAPI))
+	if err != nil {
+		return err
+	}
+	vals := make([]flow.Value, len(cols))
+	for n := 1; dec.HasNext(); n++ {
+		row := map[string]any{}
+		if err := dec.Decode(&row); err != nil {
+			return fmt.Errorf("record %d: %w", n, err)
+		}
+		clear(vals)
+		for i, c := range cols {
+			if vals[i], err = avroValue(row[c.name], c.kind); err != nil {
+				return fmt.Errorf("record %d: %s: %w", n, c.name, err)
+			}
+		}
+		if err := f(vals); err != nil {
+			return err
+		}
+	}
+	return dec.Error()
+}
+
+func avroValue(x any, kind flow.Kind) (flow.Value, error) {
+	if m, ok := x.(map[string]any); ok { // a union names its type
+		for _, v := range m {
+			x = v
+		}
+	}
+	switch v := x.(type) {
+	case nil:
+		return flow.Value{}, nil
+	case string:
+		if v == "" {
+			return flow.Value{}, nil
+		}
+		return flow.Value{Kind: kind, Str: v}, nil
+	case int64:
+		if kind == flow.KindTime {
+			return microsValue(v), nil
+		}
+		return flow.IntValue(v), nil
+	case float64:
+		return flow.FloatValue(v), nil
+	case bool:
+		return flow.BoolValue(v), nil
+	case time.Time:
+		return flow.TimeValue(flow.Time(v.UnixNano())), nil
+	case []byte:
+		return flow.Value{Kind: flow.KindBytes, Str: string(v)}, nil
+	}
+	return flow.Value{}, fmt.Errorf("has the type %T", x)
+}

@@ -1,0 +1,74 @@
+package dataset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// Store keeps immutable objects by name under one dataset's directory. Names are
+// relative and use slashes. Its one strong promise is that of [Staged.Commit]: of two
+// writers of one name exactly one succeeds.
+type Store interface {
+	// List returns what stands directly under a directory; nothing where it is absent.
+	List(ctx context.Context, dir string) ([]Object, error)
+	// Open opens an object. The error of an absent one is fs.ErrNotExist.
+	Open(ctx context.Context, name string) (File, error)
+	// Stage has write produce an object under no name yet. Where write or the store fails,
+	// nothing of it stays.
+	Stage(ctx context.Context, write func(io.Writer) error) (Staged, error)
+	// Sweep removes what crashed writers left behind before the given time.
+	Sweep(ctx context.Context, before time.Time) error
+}
+
+// Object is an entry of a listing.
+type Object struct {
+	Name     string // the last element of its name
+	Dir      bool
+	Size     int64
+	Modified int64 // nanoseconds: with name and size it tells two objects apart
+}
+
+// File is an open object.
+type File interface {
+	io.Reader
+	io.ReaderAt
+	io.Closer
+	Size() int64
+}
+
+// Staged is an object that has been written in full and has no name yet.
+type Staged interface {
+	// Commit gives the object its name and makes it durable. ErrExists: the name is taken.
+	// ErrLostReply: the store may or may not have done it.
+	Commit(ctx context.Context, name string) error
+	// SameAs compares the object with a named one, byte by byte.
+	SameAs(ctx context.Context, name string) (bool, error)
+	Size() int64
+	// Discard removes what is left of it. It does not undo Commit.
+	Discard()
+}
+
+var (
+	// ErrExists says that another writer took the name first.
+	ErrExists = errors.New("the object exists")
+	// ErrLostReply says that the store was asked, and did not answer.
+	ErrLostReply = errors.New("the store's reply was lost")
+)
+
+// OpenStore opens the store of a dataset's directory: a local path now.
+func OpenStore(dir string) (Store, error) {
+	if dir == "" {
+		return nil, errors.New("the directory of the dataset is empty")
+	}
+	if scheme, _, ok := strings.Cut(dir, "://"); ok {
+		if scheme != "file" {
+			return nil, fmt.Errorf("%s: the store %s:// is not supported yet: give a local path", dir, scheme)
+		}
+		dir = strings.TrimPrefix(dir, "file://")
+	}
+	return &localStore{root: dir}, nil
+}
