@@ -1,0 +1,6 @@
+package filesource
+
+type watchFn struct {
+	Config config
+	Globs  []string
+}
