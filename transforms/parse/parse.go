@@ -268,8 +268,6 @@ func (f *parseFn) decoder(in *flow.RawBatch) (format string, dec Decoder, err er
 		reason := flow.ReasonOf(err, flow.ReasonFormat)
 		if other := looksLikeHead(in, format); other != "" {
 			err = fmt.Errorf("not of format %s, it looks like %s: %w", format, other, err)
-		} else {
-			err = fmt.Errorf("format %s: %w", format, err)
 		}
 		return format, nil, &flow.RejectError{Reason: reason, Err: err}
 	}

@@ -1,0 +1,107 @@
+package parse
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/flowbeam/flowbeam/flow"
+)
+
+var update = flag.Bool("update", false, "write the golden files of testdata/cases anew")
+
+// TestCases walks testdata/cases/<format>/<case>: input is parsed as the format that its
+// folder names, and records, dead letters and counts are compared with the golden files.
+// A file named detect lets the format be detected; a file named header holds a declared
+// header.
+func TestCases(t *testing.T) {
+	inputs, err := filepath.Glob("testdata/cases/*/*/input")
+	if err != nil || len(inputs) == 0 {
+		t.Fatal("no cases", err)
+	}
+	for _, input := range inputs {
+		dir := filepath.Dir(input)
+		name, _ := filepath.Rel("testdata/cases", dir)
+		t.Run(filepath.ToSlash(name), func(t *testing.T) {
+			data, err := os.ReadFile(input)
+			if err != nil {
+				t.Fatal(err)
+			}
+			header, _ := os.ReadFile(filepath.Join(dir, "header"))
+			format := filepath.Base(filepath.Dir(dir))
+			if _, err := os.Stat(filepath.Join(dir, "detect")); err == nil {
+				format = ""
+			}
+			in := readAsSource(t, format, string(header), data)
+			in.Origin.Source = "input"
+			f := newFn(t, parseFn{CommunityID: true})
+			out, bad := f.parse(&in)
+			golden(t, filepath.Join(dir, "records.golden.ndjson"), lines(&flow.Records, out.Records))
+			golden(t, filepath.Join(dir, "failures.golden.ndjson"), lines(&flow.Failures, bad))
+			golden(t, filepath.Join(dir, "counts"), []byte(f.n.String()))
+		})
+	}
+}
+
+func (n tally) String() string {
+	return fmt.Sprintf("read %d\ngaps %d\nfailed %d\nfiltered %d\n", n.read, n.gaps, n.failed, n.filtered)
+}
+
+func lines[T any](table *flow.Table[T], rows []T) []byte {
+	var b []byte
+	for i := range rows {
+		b = append(flow.AppendRow(b, table, &rows[i]), '\n')
+	}
+	return b
+}
+
+func golden(t *testing.T, path string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(want, got) {
+		t.Errorf("%s:\n%s", path, cmp.Diff(strings.Split(string(want), "\n"), strings.Split(string(got), "\n")))
+	}
+}
+
+// readAsSource cuts a file into raw records as a file source does: the header, found by
+// the format, then lines with their offsets.
+func readAsSource(t testing.TB, format, header string, data []byte) flow.RawBatch {
+	t.Helper()
+	name := format
+	if name == "" {
+		var err error
+		if name, err = flow.DetectFormat(data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in := flow.RawBatch{Origin: flow.Origin{Format: format, Header: header}}
+	start := 0
+	if info, ok := flow.FormatNamed(name); ok && info.Header != nil && header == "" {
+		start = info.Header(data)
+		in.Origin.Header = string(data[:start])
+	}
+	for start < len(data) {
+		end := len(data)
+		if n := bytes.IndexByte(data[start:], '\n'); n >= 0 {
+			end = start + n + 1
+		}
+		in.Records = append(in.Records, flow.Raw{Data: bytes.TrimSuffix(data[start:end], []byte("\n")), Offset: flow.N(int64(start)), Time: 1_700_000_000e9})
+		start = end
+	}
+	return in
+}
