@@ -123,7 +123,8 @@ func TestRecordsComeBackFromEveryFormatAndCompression(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		if d := cmp.Diff(want, have); d != "" {
+		if !reflect.DeepEqual(want, have) {
+			d := cmp.Diff(want, have)
 			t.Errorf("(-want +have)\n%s", d)
 		}
 		var ids []flow.ID

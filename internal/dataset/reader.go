@@ -152,13 +152,28 @@ func shardNumber(path string) (int, bool) {
 	return k, err == nil && k >= 0 && k < maxShards
 }
 
-// Shards lists the shards that a bucket has, over all its partitions.
-func (r *Reader[T]) Shards(ctx context.Context, bucket string) ([]int, error) {
-	start, err := parseBucket(bucket, r.length)
+// Shards lists the shards that a bucket of a dataset has, over all its partitions. table
+// is what the dataset should hold. A directory without a dataset has none.
+func Shards(ctx context.Context, dir, table, bucket string) ([]int, error) {
+	s, err := OpenStore(dir)
 	if err != nil {
 		return nil, err
 	}
-	dirs, err := shardDirs(ctx, r.store, bucketPath(start, r.length), len(r.layout.Partition))
+	l, err := ReadLayout(ctx, s)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	if l.Table != table {
+		return nil, fmt.Errorf("%s: the dataset holds %q, not %q", dir, l.Table, table)
+	}
+	start, err := parseBucket(bucket, l.bucketLength())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	dirs, err := shardDirs(ctx, s, bucketPath(start, l.bucketLength()), len(l.Partition))
 	if err != nil {
 		return nil, err
 	}
