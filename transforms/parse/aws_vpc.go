@@ -201,7 +201,9 @@ func (d *awsDecoder) columns(line string, a *awsRow) error {
 				if _, err := count(c.name, text); err != nil {
 					return err
 				}
-				e.Kind = flow.ExtInt
+				if isJSONNumber(text) {
+					e.Kind = flow.ExtInt
+				}
 			}
 			d.ext.add(e)
 		}
@@ -393,8 +395,8 @@ func awsTokens(header string) []string {
 
 // isAWSHeader knows a header by the names in it: no value of a record reads like these.
 func isAWSHeader(line string) bool {
-	if line == "" || line[0] >= '0' && line[0] <= '9' {
-		return false // the usual record, which begins with a number
+	if !strings.Contains(line, "srcaddr") && !strings.Contains(line, "SRCADDR") {
+		return false
 	}
 	known := 0
 	for _, t := range awsTokens(line) {
@@ -410,14 +412,14 @@ func readAWSLayout(header string) (*awsLayout, error) {
 	if trim(header) == "" {
 		header, l.assumed = awsDefault, true
 	}
+	seen := map[string]bool{}
 	for _, name := range awsTokens(header) {
-		c := awsColumn{name: name, field: awsNames[name], number: awsNumbers[name]}
-		if c.field != awsOther {
-			if l.have[c.field] {
-				return nil, flow.Reject(flow.ReasonFormat, "aws_vpc: the header has %s twice", name)
-			}
-			l.have[c.field] = true
+		if seen[name] || !utf8.ValidString(name) {
+			return nil, flow.Reject(flow.ReasonFormat, "aws_vpc: the column %s is there twice or is not UTF-8", quoted(name))
 		}
+		seen[name] = true
+		c := awsColumn{name: name, field: awsNames[name], number: awsNumbers[name]}
+		l.have[c.field] = true
 		l.columns = append(l.columns, c)
 	}
 	switch {

@@ -146,7 +146,7 @@ type canopusOracle struct {
 
 // record is the oracle's verdict, by other means than the decoder's.
 func (o *canopusOracle) record() (r flow.Record, ok bool) {
-	if o.Timestamp == nil || o.Timestamp.UTC().Year() < 1678 || o.Timestamp.Year() < 1678 || o.Timestamp.Year() > 2261 ||
+	if o.Timestamp == nil || o.Timestamp.Unix() < -9223372036 || o.Timestamp.After(time.Unix(0, math.MaxInt64)) ||
 		o.Client == nil || !o.Client.IsValid() || o.Client.Zone() != "" || o.Server == nil || !o.Server.IsValid() || o.Server.Zone() != "" {
 		return r, false
 	}

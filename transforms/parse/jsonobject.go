@@ -124,8 +124,7 @@ func (m *jsonMember) extension() (flow.Extension, bool) {
 	case 't', 'f':
 		e.Kind = flow.ExtBool
 	case '0':
-		e.Kind = flow.ExtFloat
-		if _, ok, inRange := parseInt(m.text); ok && inRange {
+		if e.Kind = flow.ExtFloat; isInteger(m.text) {
 			e.Kind = flow.ExtInt
 		}
 	}
@@ -333,6 +332,17 @@ func (d *jsonScanner) digits() bool {
 		d.i++
 	}
 	return d.i > start
+}
+
+// isJSONNumber says whether text is a number in JSON's grammar.
+func isJSONNumber(text string) bool {
+	d := jsonScanner{s: text}
+	return d.number() && d.i == len(text)
+}
+
+func isInteger(text string) bool {
+	_, ok, inRange := parseInt(text)
+	return ok && inRange
 }
 
 // findMember returns a member of the flat object s without reading what follows it.

@@ -34,10 +34,10 @@ func quoted(text string) string {
 
 // parseInt reads a decimal integer: -?[0-9]+, with no leading plus and no exponent.
 func parseInt(text string) (v int64, ok, inRange bool) {
-	digits := text
+	digits, limit := text, uint64(math.MaxInt64)
 	neg := len(text) > 0 && text[0] == '-'
 	if neg {
-		digits = text[1:]
+		digits, limit = text[1:], limit+1
 	}
 	if digits == "" {
 		return 0, false, false
@@ -49,7 +49,7 @@ func parseInt(text string) (v int64, ok, inRange bool) {
 		if c > 9 {
 			return 0, false, false
 		}
-		if u > (math.MaxInt64-uint64(c))/10 {
+		if u > (limit-uint64(c))/10 {
 			inRange = false
 			continue
 		}
@@ -240,7 +240,7 @@ func timestamp(name, text string) (flow.Time, error) {
 		return 0, wrongType(name, "an RFC 3339 time", text)
 	}
 	if !inRange {
-		return 0, flow.Reject(flow.ReasonValue, "%s: %s is not between the years 1678 and 2261", name, quoted(text))
+		return 0, flow.Reject(flow.ReasonValue, "%s: %s is beyond the years that nanoseconds can hold, 1678 to 2262", name, quoted(text))
 	}
 	return t, nil
 }
@@ -290,10 +290,11 @@ func rfc3339(s string) (t flow.Time, ok, inRange bool) {
 	default:
 		return 0, false, false
 	}
-	if year < 1678 || year > 2261 {
+	secs := (daysSinceEpoch(year, month, day)*24+int64(hour))*3600 + int64(minute)*60 + int64(second) - offset
+	const last = math.MaxInt64 / 1_000_000_000
+	if secs < -last || secs > last || secs == last && nanos > math.MaxInt64%1_000_000_000 {
 		return 0, true, false
 	}
-	secs := (daysSinceEpoch(year, month, day)*24+int64(hour))*3600 + int64(minute)*60 + int64(second) - offset
 	return flow.Time(secs*1e9 + nanos), true, true
 }
 

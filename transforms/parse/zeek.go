@@ -52,8 +52,7 @@ type zeekLayout struct {
 type zeekColumn struct {
 	name  string
 	field zeekField
-	kind  flow.ExtensionKind
-	text  bool // a string, enum or set, where \x escapes may stand
+	kind  flow.ExtensionKind // by its type
 }
 
 func (d *zeekDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
@@ -87,6 +86,10 @@ func (d *zeekDecoder) comment(line string) (Outcome, error) {
 
 func (d *zeekDecoder) columns(line string, z *zeekRecord) error {
 	l := d.layout
+	if !utf8.ValidString(line) {
+		return l.notUTF8(line)
+	}
+	escapes := strings.Contains(line, `\x`)
 	rest := line
 	for i := range l.columns {
 		c := &l.columns[i]
@@ -102,17 +105,14 @@ func (d *zeekDecoder) columns(line string, z *zeekRecord) error {
 		if text == l.unset || text == l.empty {
 			continue
 		}
-		if c.text {
-			var err error
-			if text, err = zeekText(c.name, text); err != nil {
-				return err
-			}
+		if escapes {
+			text = unescapeZeek(text)
 		}
 		if err := z.set(c.field, c.name, text); err != nil {
 			return err
 		}
 		if c.field == zeekOther || c.field == zeekUID {
-			d.ext.add(flow.Extension{Name: c.name, Text: text, Kind: c.kind})
+			d.ext.add(c.extension(text))
 		}
 	}
 	return nil
@@ -123,27 +123,37 @@ func (l *zeekLayout) wrongCount(line string) error {
 		strings.Count(line, string(l.separator))+1, len(l.columns))
 }
 
-// zeekText resolves \xNN. Where that gives no UTF-8 the escapes stay: nothing is lost.
-func zeekText(name, text string) (string, error) {
-	plain := true
-	for i := 0; i < len(text); i++ {
-		if text[i] == '\\' || text[i] >= utf8.RuneSelf {
-			plain = false
-			break
+func (l *zeekLayout) notUTF8(line string) error {
+	for i, text := range strings.Split(line, string(l.separator)) {
+		if !utf8.ValidString(text) && i < len(l.columns) {
+			return flow.Reject(flow.ReasonEncoding, "%s: %s is not UTF-8", l.columns[i].name, quoted(text))
 		}
 	}
-	if plain {
-		return text, nil
-	}
-	if !utf8.ValidString(text) {
-		return "", flow.Reject(flow.ReasonEncoding, "%s: %s is not UTF-8", name, quoted(text))
-	}
-	if s := unescapeZeek(text); utf8.ValidString(s) {
-		return s, nil
-	}
-	return text, nil
+	return flow.Reject(flow.ReasonEncoding, "not UTF-8")
 }
 
+// extension keeps a column by its type, or as text where the value is not of that type.
+func (c *zeekColumn) extension(text string) flow.Extension {
+	e := flow.Extension{Name: c.name, Text: text}
+	switch c.kind {
+	case flow.ExtBool:
+		switch text {
+		case "T":
+			e.Text, e.Kind = "true", flow.ExtBool
+		case "F":
+			e.Text, e.Kind = "false", flow.ExtBool
+		}
+	case flow.ExtInt, flow.ExtFloat:
+		if isJSONNumber(text) {
+			if e.Kind = flow.ExtFloat; isInteger(text) {
+				e.Kind = flow.ExtInt
+			}
+		}
+	}
+	return e
+}
+
+// unescapeZeek resolves \xNN. Where that gives no UTF-8 the escapes stay: nothing is lost.
 func unescapeZeek(s string) string {
 	if !strings.Contains(s, `\x`) {
 		return s
@@ -158,6 +168,9 @@ func unescapeZeek(s string) string {
 			}
 		}
 		b = append(b, s[i])
+	}
+	if !utf8.Valid(b) {
+		return s
 	}
 	return string(b)
 }
@@ -208,10 +221,15 @@ func (l *zeekLayout) setColumns(types string) error {
 	}
 	var have [zeekCommunityID + 1]bool
 	conn := false
+	seen := map[string]bool{}
 	for i, name := range names {
-		c := zeekColumn{name: name, field: zeekFieldNamed(name), text: true}
+		if seen[name] || !utf8.ValidString(name) {
+			return flow.Reject(flow.ReasonFormat, "zeek: the column %s is there twice or is not UTF-8", quoted(name))
+		}
+		seen[name] = true
+		c := zeekColumn{name: name, field: zeekFieldNamed(name)}
 		if types != "" {
-			c.kind, c.text = zeekKind(kinds[i])
+			c.kind = zeekKind(kinds[i])
 		}
 		if c.field != zeekOther && have[c.field] {
 			c.field = zeekOther // the first of two columns of one meaning counts
@@ -229,16 +247,16 @@ func (l *zeekLayout) setColumns(types string) error {
 	return nil
 }
 
-func zeekKind(typ string) (kind flow.ExtensionKind, text bool) {
+func zeekKind(typ string) flow.ExtensionKind {
 	switch typ {
 	case "count", "int", "port":
-		return flow.ExtInt, false
+		return flow.ExtInt
 	case "double", "interval", "time":
-		return flow.ExtFloat, false
-	case "bool", "addr":
-		return flow.ExtString, false
+		return flow.ExtFloat
+	case "bool":
+		return flow.ExtBool
 	}
-	return flow.ExtString, true
+	return flow.ExtString
 }
 
 // zeekHeaderLength goes to the end of the leading lines that begin with #.

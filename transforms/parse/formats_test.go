@@ -1,0 +1,249 @@
+package parse
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/flowbeam/flowbeam/flow"
+)
+
+const zeekHeader = "#separator \\x09\n#set_separator\t,\n#empty_field\t(empty)\n#unset_field\t-\n#path\tconn\n" +
+	"#fields\tts\tuid\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tproto\tservice\tduration\torig_bytes\tresp_bytes\tconn_state\tlocal_orig\tlocal_resp\tmissed_bytes\thistory\torig_pkts\torig_ip_bytes\tresp_pkts\tresp_ip_bytes\ttunnel_parents\tip_proto\n" +
+	"#types\ttime\tstring\taddr\tport\taddr\tport\tenum\tstring\tinterval\tcount\tcount\tstring\tbool\tbool\tcount\tstring\tcount\tcount\tcount\tcount\tset[string]\tcount\n"
+
+// samples has one record of each format.
+var samples = map[string]struct{ header, line string }{
+	"canopus": {"", canopusLine},
+	"zeek": {
+		zeekHeader,
+		"1768478400.000001\tCa1\t10.0.0.1\t50000\t192.0.2.1\t443\ttcp\tssl\t1.500000\t100\t2000\tSF\tT\tF\t0\tShADadFf\t8\t428\t9\t2376\t-\t6",
+	},
+	"zeek_json": {
+		"", `{"ts":1768478400.000001,"uid":"Ca1","id.orig_h":"10.0.0.1","id.orig_p":50000,"id.resp_h":"192.0.2.1","id.resp_p":443,"proto":"tcp","service":"ssl","duration":1.5,"orig_bytes":100,"resp_bytes":2000,"conn_state":"SF","local_orig":true,"local_resp":false,"missed_bytes":0,"history":"ShADadFf","orig_pkts":8,"orig_ip_bytes":428,"resp_pkts":9,"resp_ip_bytes":2376,"ip_proto":6}`,
+	},
+	"aws_vpc": {
+		awsDefault + "\n", "2 123456789012 eni-0a1b2c3d4e5f60001 10.0.1.10 10.0.2.20 49152 443 6 20 4249 1768478400 1768478458 ACCEPT OK",
+	},
+	"flowbeam": {
+		"", `{"record_id":"000102030405060708090a0b0c0d0e0f","revision":3,"event_time":"2026-01-15T12:00:00Z","format":"canopus","late":false,"source_ip":"10.0.0.1"}`,
+	},
+}
+
+func sampleBatch(format string) flow.RawBatch {
+	s := samples[format]
+	in := rawBatch(format, s.line)
+	in.Origin.Header = s.header
+	return in
+}
+
+func TestEveryFormatHasASampleThatParses(t *testing.T) {
+	for _, format := range flow.FormatNames() {
+		in := sampleBatch(format)
+		out, bad := newFn(t, parseFn{}).parse(&in)
+		if len(out.Records) != 1 {
+			t.Errorf("%s: %v", format, bad)
+		}
+	}
+}
+
+// Ids are in every store: a change here doubles each record that is read again.
+func TestRecordIDsAreGolden(t *testing.T) {
+	for format, want := range map[string]string{
+		"canopus":   "a10c332ed8c3572185f1de73a084fd3b",
+		"zeek":      "931f531f01129491e2bba0a6bda54af2",
+		"zeek_json": "2812e4c1ac89dcd44d92a62361a0455c",
+		"aws_vpc":   "f6efc89b5cc6d252d19aa3a445d6e92b",
+		"flowbeam":  "000102030405060708090a0b0c0d0e0f",
+	} {
+		in := sampleBatch(format)
+		out, _ := newFn(t, parseFn{}).parse(&in)
+		if got := out.Records[0].ID.String(); got != want {
+			t.Errorf("%s: id %s, want %s", format, got, want)
+		}
+	}
+}
+
+func TestZeekIDIsThatOfUidTimeAndDuration(t *testing.T) {
+	id := func(edit func(string) string) flow.ID {
+		in := sampleBatch("zeek")
+		in.Records[0].Data = []byte(edit(string(in.Records[0].Data)))
+		out, bad := newFn(t, parseFn{}).parse(&in)
+		if len(out.Records) != 1 {
+			t.Fatal(bad)
+		}
+		return out.Records[0].ID
+	}
+	same := id(func(s string) string { return s })
+	if same != flow.NewID("zeek", []byte("Ca1"), []byte("1768478400.000001"), []byte("1.500000")) {
+		t.Error("not of uid, ts and duration as they are written")
+	}
+	if id(func(s string) string { return strings.Replace(s, "\tssl\t", "\thttp\t", 1) }) != same {
+		t.Error("the id follows from another column")
+	}
+	if id(func(s string) string { return strings.Replace(s, "1.500000", "3.500000", 1) }) == same {
+		t.Error("a long connection logged once more has the id of the first")
+	}
+	a := id(func(s string) string { return strings.Replace(s, "\tCa1\t", "\t-\t", 1) })
+	b := id(func(s string) string {
+		return strings.Replace(strings.Replace(s, "\tCa1\t", "\t-\t", 1), "50000", "50001", 1)
+	})
+	if a == b {
+		t.Error("two flows without uid have one id")
+	}
+}
+
+func TestDetection(t *testing.T) {
+	for format, s := range samples {
+		head := s.header + s.line
+		if got, err := flow.DetectFormat([]byte(head)); got != format {
+			t.Errorf("a file of %s is detected as %q, %v", format, got, err)
+		}
+		if format == "zeek" {
+			continue // its lines say nothing without the header
+		}
+		if got, err := flow.DetectFormat([]byte(s.line)); got != format {
+			t.Errorf("a message of %s is detected as %q, %v", format, got, err)
+		}
+	}
+	for _, other := range []string{"", "hello", "{}", "[1]", "a,b,c\n1,2,3", "\x00\x05\x00\x01", `{"message":"hello"}`, "2 3 4"} {
+		if got, err := flow.DetectFormat([]byte(other)); err == nil {
+			t.Errorf("%q is detected as %s", other, got)
+		}
+	}
+}
+
+func TestWrongFormatNamesWhatItLooksLike(t *testing.T) {
+	for declared := range samples {
+		for is, s := range samples {
+			if is == declared || is == "zeek" {
+				continue
+			}
+			in := rawBatch(declared, s.line)
+			out, bad := newFn(t, parseFn{}).parse(&in)
+			if len(out.Records) != 0 || len(bad) != 1 || bad[0].Reason != flow.ReasonFormat || !strings.Contains(bad[0].Error, "looks like "+is) {
+				t.Errorf("%s declared as %s: %v", is, declared, bad)
+			}
+		}
+	}
+}
+
+// A dead letter's reason is part of its id: it must not depend on what else was in the
+// batch, or a replay with other batches would double it.
+func TestDeadLettersDoNotDependOnTheBatch(t *testing.T) {
+	lines := []string{canopusLine, "{", samples["zeek_json"].line, `{"client_ip":`, "x"}
+	together := rawBatch("canopus", lines...)
+	_, want := newFn(t, parseFn{}).parse(&together)
+	var got []flow.Failure
+	for i := range together.Records {
+		alone := together
+		alone.Records = together.Records[i : i+1]
+		_, bad := newFn(t, parseFn{}).parse(&alone)
+		got = append(got, bad...)
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestTimestampIsTheEventTime(t *testing.T) {
+	for format := range samples {
+		in := sampleBatch(format)
+		out, _ := newFn(t, parseFn{}).parse(&in)
+		info, _ := flow.FormatNamed(format)
+		if got, ok := info.Timestamp(in.Origin.Header, in.Records[0].Data); !ok || got != out.Records[0].EventTime {
+			t.Errorf("%s: %v %v, want %v", format, got, ok, out.Records[0].EventTime)
+		}
+		for _, none := range []string{"", "#close", "{}", "x"} {
+			if got, ok := info.Timestamp(in.Origin.Header, []byte(none)); ok {
+				t.Errorf("%s: %q has the time %v", format, none, got)
+			}
+		}
+	}
+}
+
+func TestCutInputNeverPanics(t *testing.T) {
+	for format, s := range samples {
+		info, _ := flow.FormatNamed(format)
+		for i := range len(s.line) {
+			in := rawBatch(format, s.line[:i], s.line[i:])
+			in.Origin.Header = s.header
+			newFn(t, parseFn{}).parse(&in)
+			info.Timestamp(s.header, in.Records[0].Data)
+			info.Detect(in.Records[1].Data)
+		}
+		for i := range len(s.header) {
+			in := rawBatch(format, s.line)
+			in.Origin.Header = s.header[:i]
+			newFn(t, parseFn{}).parse(&in)
+			if info.Header != nil {
+				if n := info.Header([]byte(s.header[:i])); n > i {
+					t.Fatalf("%s: a header of %d bytes in %d", format, n, i)
+				}
+			}
+		}
+	}
+}
+
+func TestHeaderIsFoundWhole(t *testing.T) {
+	for _, format := range []string{"zeek", "aws_vpc"} {
+		s := samples[format]
+		info, _ := flow.FormatNamed(format)
+		for _, tail := range []string{"", s.line, s.line + "\n" + s.line} {
+			if got := info.Header([]byte(s.header + tail)); got != len(s.header) {
+				t.Errorf("%s: %d bytes, want %d", format, got, len(s.header))
+			}
+		}
+		if got := info.Header([]byte(s.line)); got != 0 {
+			t.Errorf("%s: a record counts as %d bytes of header", format, got)
+		}
+	}
+}
+
+// Records that were parsed can be written, refused and read back unchanged.
+func TestReadBackGivesTheSameRecord(t *testing.T) {
+	for format := range samples {
+		in := sampleBatch(format)
+		out, _ := newFn(t, parseFn{CommunityID: true, KeepOriginal: true}).parse(&in)
+		readBack(t, &out.Records[0])
+	}
+	paths, _ := filepath.Glob("testdata/cases/*/*/records.golden.ndjson")
+	for _, p := range paths {
+		b, err := os.ReadFile(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range bytes.Lines(b) {
+			r, _, err := decodeOne(t, flow.FormatRecord, "", string(line))
+			if err != nil {
+				t.Fatalf("%s: %v", p, err)
+			}
+			readBack(t, &r)
+		}
+	}
+}
+
+func readBack(t *testing.T, r *flow.Record) {
+	t.Helper()
+	line := string(flow.AppendRecordJSON(nil, r))
+	got, _, err := decodeOne(t, flow.FormatRecord, "", line)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, line)
+	}
+	if d := cmp.Diff(*r, got); d != "" {
+		t.Fatalf("%s\n%s", d, line)
+	}
+}
+
+func TestRegisterRefusesAFormatWithoutNew(t *testing.T) {
+	defer func() {
+		if s, _ := recover().(string); !strings.HasPrefix(s, "parse.Register: ") {
+			t.Errorf("panic %q", s)
+		}
+	}()
+	Register(Format{FormatInfo: flow.FormatInfo{Name: "no_new"}})
+}
