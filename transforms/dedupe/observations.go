@@ -90,8 +90,7 @@ func Observations(s beam.Scope, batches beam.PCollection, policy Policy, opts ..
 		Policy: policy, EveryNS: int64(time.Minute), WaitNS: int64(time.Minute), RememberNS: int64(2 * time.Hour),
 		Pending: state.MakeBagState[[]byte]("pending"),
 		Decided: state.MakeBagState[[]byte]("decided"),
-		Decide:  timers.InEventTime("decide"),
-		Expire:  timers.InEventTime("expire"),
+		Next:    timers.InEventTime("next"),
 	}
 	for _, opt := range opts {
 		if err := opt(f); err != nil {
@@ -187,11 +186,13 @@ func (f *observedFn) FinishBundle(emit func(string, []byte), _ func(flow.Batch),
 
 // decideFn keeps a bucket's records until the timer, then the winners until the horizon.
 type decideFn struct {
-	Policy                       Policy
-	EveryNS, WaitNS, RememberNS  int64
-	Exporters                    []string
-	Pending, Decided             state.Bag[[]byte]
-	Decide, Expire               timers.EventTime
+	Policy                      Policy
+	EveryNS, WaitNS, RememberNS int64
+	Exporters                   []string
+	Pending, Decided            state.Bag[[]byte]
+	// Next decides, then forgets. One timer, because two families set on one key leave
+	// Prism (Beam 2.77) waiting for ever.
+	Next                         timers.EventTime
 	duplicates, marked, distinct int64
 }
 
@@ -214,8 +215,7 @@ func (f *decideFn) ProcessElement(sp state.Provider, tp timers.Provider, key str
 	end := start.Add(time.Duration(f.EveryNS))
 	// The records wait here, so the output watermark must wait with them: the timer holds
 	// it at the bucket's start, the earliest event time that it will emit.
-	f.Decide.Set(tp, end.Add(time.Duration(f.WaitNS)).Std(), timers.WithOutputTimestamp(start.Std()))
-	f.Expire.Set(tp, end.Add(time.Duration(f.RememberNS)).Std(), timers.WithNoOutputTimestamp())
+	f.Next.Set(tp, end.Add(time.Duration(f.WaitNS)).Std(), timers.WithOutputTimestamp(start.Std()))
 	return f.Pending.Add(sp, slab)
 }
 
@@ -257,31 +257,37 @@ func (f *decideFn) late(slab []byte, winners map[flow.ID]flow.ID, emit func(flow
 	return nil
 }
 
-// OnTimer decides the bucket, or forgets it. A runner may call it more than once.
-func (f *decideFn) OnTimer(_ context.Context, _ beam.EventTime, sp state.Provider, _ timers.Provider, key string, timer timers.Context, emit func(flow.Batch), _ func(flow.Count)) error {
-	if timer.Family == f.Expire.Family {
-		// Both timers may be due at once, in any order: nothing undecided may be lost.
-		if err := f.decide(sp, emit); err != nil {
-			return err
-		}
+// OnTimer decides the bucket and sets the timer anew, or forgets the bucket.
+func (f *decideFn) OnTimer(_ context.Context, _ beam.EventTime, sp state.Provider, tp timers.Provider, key string, _ timers.Context, emit func(flow.Batch), _ func(flow.Count)) error {
+	decided, err := f.decide(sp, emit)
+	if err != nil {
+		return err
+	}
+	if !decided {
 		return f.Decided.Clear(sp)
 	}
-	return f.decide(sp, emit)
+	start, _, err := bucket.Parse(key)
+	if err != nil {
+		return fmt.Errorf("dedupe.Observations: %w", err)
+	}
+	f.Next.Set(tp, start.Add(time.Duration(f.EveryNS+f.RememberNS)).Std(), timers.WithNoOutputTimestamp())
+	return nil
 }
 
-func (f *decideFn) decide(sp state.Provider, emit func(flow.Batch)) error {
+// decide emits what waited; decided is false where nothing did.
+func (f *decideFn) decide(sp state.Provider, emit func(flow.Batch)) (decided bool, err error) {
 	slabs, _, err := f.Pending.Read(sp)
 	if err != nil {
-		return fmt.Errorf("dedupe.Observations: reading state: %w", err)
+		return false, fmt.Errorf("dedupe.Observations: reading state: %w", err)
 	}
 	if len(slabs) == 0 {
-		return nil
+		return false, nil
 	}
 	var all flow.Batch
 	for i, slab := range slabs {
 		b, err := flow.DecodeBatch(slab)
 		if err != nil {
-			return fmt.Errorf("dedupe.Observations: %w", err)
+			return false, fmt.Errorf("dedupe.Observations: %w", err)
 		}
 		if i == 0 || b.Watermark < all.Watermark {
 			all.Watermark = b.Watermark
@@ -289,9 +295,9 @@ func (f *decideFn) decide(sp state.Provider, emit func(flow.Batch)) error {
 		all.Records = append(all.Records, b.Records...)
 	}
 	winners := chooseObservers(all.Records, f.Policy, f.Exporters)
-	decided := make([]byte, 0, 32*len(winners))
+	won := make([]byte, 0, 32*len(winners))
 	for c, o := range winners {
-		decided = append(append(decided, c[:]...), o[:]...)
+		won = append(append(won, c[:]...), o[:]...)
 	}
 	kept := all.Records[:0]
 	for _, r := range all.Records {
@@ -308,14 +314,14 @@ func (f *decideFn) decide(sp state.Provider, emit func(flow.Batch)) error {
 	f.distinct += int64(len(winners))
 	slices.SortFunc(kept, func(a, b flow.Record) int { return slices.Compare(a.ID[:], b.ID[:]) })
 	all.Records = kept
-	if err := f.Decided.Add(sp, decided); err != nil {
-		return err
+	if err := f.Decided.Add(sp, won); err != nil {
+		return false, err
 	}
 	if err := f.Pending.Clear(sp); err != nil {
-		return err
+		return false, err
 	}
 	emit(all)
-	return nil
+	return true, nil
 }
 
 func (f *decideFn) FinishBundle(_ func(flow.Batch), count func(flow.Count)) error {
