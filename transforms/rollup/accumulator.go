@@ -62,9 +62,9 @@ func (c *cells) level(every time.Duration) *cells {
 		return c
 	}
 	l := newCells(c.plan, every)
-	for i, k := range c.keys {
-		l.buf = append(appendWindow(l.buf[:0], windowOf(k).Truncate(every)), k[windowBytes:]...)
-		l.merge(l.at(l.buf), c, i)
+	for i, group := range c.groups {
+		l.buf = append(l.buf[:0], group...)
+		l.merge(l.at(c.windows[i].Truncate(every), l.buf), c, i)
 	}
 	return l
 }

@@ -16,87 +16,111 @@ import (
 )
 
 // cells are the counters of many (window, group): a hash table from key to a row of
-// words, see plan. A key is the window's start in 8 bytes that sort as it does, then the
-// group.
+// words, see plan. Each window has a table of its own: event time comes nearly sorted, so
+// that the table in use is small and stays in the processor's cache.
 type cells struct {
 	*plan
 	every time.Duration // length of the windows
-	index map[string]int32
-	keys  []string
-	w     []int64 // words of cell i: w[i*words:(i+1)*words]
-	qs    []quantiles
-	ds    []distinct
-	buf   []byte          // scratch for keys
-	arena strings.Builder // where new keys are kept, many to an allocation
-	chunk int             // size of the newest of these
+	index map[flow.Time]map[string]int32
+	last  flow.Time // the window looked up last
+	hot   map[string]int32
+	spare []map[string]int32 // emptied tables
+
+	windows []flow.Time // of each cell
+	groups  []string    // of each cell, in the encoding of key.go
+	pages   [][]int64   // the words of pageCells cells each, so that growing copies none
+	qs      []quantiles
+	ds      []distinct
+	buf     []byte          // scratch for keys
+	arena   strings.Builder // where new keys are kept, many to an allocation
+	chunk   int             // size of the newest of these
 }
 
-const windowBytes = 8
+const pageCells = 64
 
 func newCells(p *plan, every time.Duration) *cells {
-	return &cells{plan: p, every: every, index: map[string]int32{}}
+	return &cells{plan: p, every: every, index: map[flow.Time]map[string]int32{}}
 }
 
 // newOne is a single cell without a key, to decode into.
 func newOne(p *plan) *cells {
-	return &cells{plan: p, w: make([]int64, p.words), qs: make([]quantiles, len(p.quantiles)), ds: make([]distinct, len(p.sets))}
+	return &cells{plan: p, pages: [][]int64{make([]int64, p.words)}, qs: make([]quantiles, len(p.quantiles)), ds: make([]distinct, len(p.sets))}
 }
 
-func (c *cells) len() int { return len(c.keys) }
+// cell is the words of the i-th cell.
+func (c *cells) cell(i int) []int64 {
+	at := i % pageCells * c.words
+	return c.pages[i/pageCells][at : at+c.words]
+}
+
+func (c *cells) len() int { return len(c.groups) }
 
 // reset empties c and keeps its memory.
 func (c *cells) reset() {
+	for _, m := range c.index {
+		if len(c.spare) < 256 {
+			clear(m)
+			c.spare = append(c.spare, m)
+		}
+	}
 	clear(c.index)
-	clear(c.keys)
+	c.last, c.hot = 0, nil
+	clear(c.groups)
 	clear(c.qs)
 	clear(c.ds)
-	c.keys, c.w, c.qs, c.ds = c.keys[:0], c.w[:0], c.qs[:0], c.ds[:0]
+	c.windows, c.groups, c.qs, c.ds = c.windows[:0], c.groups[:0], c.qs[:0], c.ds[:0]
 	c.arena.Reset()
 }
 
-func appendWindow(b []byte, t flow.Time) []byte {
-	return binary.BigEndian.AppendUint64(b, uint64(t)^1<<63)
-}
-
-func windowOf(key string) flow.Time {
-	return flow.Time(binary.BigEndian.Uint64([]byte(key[:windowBytes])) ^ 1<<63)
-}
-
-// at is the cell of key, made where it is missing.
-func (c *cells) at(key []byte) int {
-	if i, ok := c.index[string(key)]; ok { // does not allocate
+// at is the cell of a window's group, made where it is missing.
+func (c *cells) at(window flow.Time, group []byte) int {
+	if c.hot == nil || window != c.last {
+		c.open(window)
+	}
+	if i, ok := c.hot[string(group)]; ok { // does not allocate
 		return int(i)
 	}
-	if c.arena.Cap()-c.arena.Len() < len(key) {
+	if c.arena.Cap()-c.arena.Len() < len(group) {
 		c.chunk = min(max(2*c.chunk, 1<<10), 1<<16)
 		c.arena = strings.Builder{} // strings of the one before stay where they are
-		c.arena.Grow(max(c.chunk, len(key)))
+		c.arena.Grow(max(c.chunk, len(group)))
 	}
-	c.arena.Write(key)
-	k := c.arena.String()[c.arena.Len()-len(key):]
-	i := len(c.keys)
-	c.index[k] = int32(i)
-	c.keys = append(c.keys, k)
-	if need := len(c.w) + c.words; need <= cap(c.w) {
-		c.w = c.w[:need]
-		clear(c.w[need-c.words:])
+	c.arena.Write(group)
+	k := c.arena.String()[c.arena.Len()-len(group):]
+	i := len(c.groups)
+	c.hot[k] = int32(i)
+	c.windows, c.groups = append(c.windows, window), append(c.groups, k)
+	if i/pageCells == len(c.pages) {
+		c.pages = append(c.pages, make([]int64, pageCells*c.words))
 	} else {
-		c.w = append(c.w, make([]int64, c.words)...)
+		clear(c.cell(i)) // of a use before reset
 	}
 	c.qs = append(c.qs, make([]quantiles, len(c.quantiles))...)
 	c.ds = append(c.ds, make([]distinct, len(c.sets))...)
 	return i
 }
 
+// open makes a window's table the one in use.
+func (c *cells) open(window flow.Time) {
+	m, ok := c.index[window]
+	if n := len(c.spare); !ok && n > 0 {
+		m, c.spare = c.spare[n-1], c.spare[:n-1]
+	} else if !ok {
+		m = map[string]int32{}
+	}
+	c.index[window] = m
+	c.last, c.hot = window, m
+}
+
 // add counts one record. It allocates for new cells and for sketches only.
 func (c *cells) add(r *flow.Record) {
-	b := appendWindow(c.buf[:0], r.EventTime.Truncate(c.every))
+	b := c.buf[:0]
 	for i := range c.fields {
 		b = c.fields[i].append(b, r)
 	}
 	c.buf = b
-	i := c.at(b)
-	w := c.w[i*c.words : (i+1)*c.words]
+	i := c.at(r.EventTime.Truncate(c.every), b)
+	w := c.cell(i)
 	w[0]++
 	at := 1
 	for _, get := range c.sums {
@@ -139,7 +163,7 @@ func addSum(s []int64, v int64) {
 
 // merge adds the j-th cell of o, which has the same plan, to the i-th of c.
 func (c *cells) merge(i int, o *cells, j int) {
-	a, b := c.w[i*c.words:(i+1)*c.words], o.w[j*o.words:(j+1)*o.words]
+	a, b := c.cell(i), o.cell(j)
 	a[0] += b[0]
 	at := 1
 	for range c.sums {
@@ -176,9 +200,9 @@ func mergeSum(a, b []int64) {
 // appendCell appends the i-th cell, without its window: the group's key, then the words,
 // of which those are left out that others tell.
 func (c *cells) appendCell(b []byte, i int) []byte {
-	group := c.keys[i][windowBytes:]
+	group := c.groups[i]
 	b = append(binary.AppendUvarint(b, uint64(len(group))), group...)
-	w := c.w[i*c.words : (i+1)*c.words]
+	w := c.cell(i)
 	b = binary.AppendUvarint(b, uint64(w[0]))
 	at := 1
 	for range c.sums {
@@ -219,12 +243,12 @@ func appendSum(b []byte, s []int64) []byte {
 
 var errGarbage = errors.New("rollup: not encoded partials, or cut short")
 
-// mergeEncoded adds a cell that appendCell wrote to the window that prefix holds, and
-// returns what follows it. one is a scratch that newOne made.
-func (c *cells) mergeEncoded(prefix, b []byte, one *cells) ([]byte, error) {
+// mergeEncoded adds a cell that appendCell wrote to a window, and returns what follows
+// it. one is a scratch that newOne made.
+func (c *cells) mergeEncoded(window flow.Time, b []byte, one *cells) ([]byte, error) {
 	d := reader{b: b}
-	c.buf = append(append(c.buf[:0], prefix...), d.bytes()...)
-	w := one.w
+	group := d.bytes()
+	w := one.cell(0)
 	clear(w)
 	clear(one.qs)
 	clear(one.ds)
@@ -255,7 +279,7 @@ func (c *cells) mergeEncoded(prefix, b []byte, one *cells) ([]byte, error) {
 	if d.failed || w[0] <= 0 {
 		return nil, errGarbage
 	}
-	c.merge(c.at(c.buf), one, 0)
+	c.merge(c.at(window, group), one, 0)
 	return d.b, nil
 }
 
@@ -329,14 +353,19 @@ func (d *reader) sum(s []int64) {
 // window and group.
 func (c *cells) rows(level string, max int) iter.Seq2[flow.RollupBatch, error] {
 	return func(yield func(flow.RollupBatch, error) bool) {
-		order := make([]int32, len(c.keys))
+		order := make([]int32, len(c.groups))
 		for i := range order {
 			order[i] = int32(i)
 		}
-		slices.SortFunc(order, func(a, b int32) int { return cmp.Compare(c.keys[a], c.keys[b]) })
+		slices.SortFunc(order, func(a, b int32) int {
+			if c := cmp.Compare(c.windows[a], c.windows[b]); c != 0 {
+				return c
+			}
+			return strings.Compare(c.groups[a], c.groups[b])
+		})
 		for len(order) > 0 {
-			n, w := 1, windowOf(c.keys[order[0]])
-			for n < len(order) && n < max && windowOf(c.keys[order[n]]) == w {
+			n, w := 1, c.windows[order[0]]
+			for n < len(order) && n < max && c.windows[order[n]] == w {
 				n++
 			}
 			b := flow.RollupBatch{Level: level, Fields: c.fieldNames, Measures: c.measureNames, Rows: make([]flow.Rollup, n)}
@@ -359,12 +388,12 @@ func (c *cells) rows(level string, max int) iter.Seq2[flow.RollupBatch, error] {
 
 // row makes the i-th cell's row, with vs for its values.
 func (c *cells) row(r *flow.Rollup, vs []flow.Value, i int) error {
-	w := c.w[i*c.words : (i+1)*c.words]
-	r.Window, r.Length, r.Records = windowOf(c.keys[i]), c.every, w[0]
+	w := c.cell(i)
+	r.Window, r.Length, r.Records = c.windows[i], c.every, w[0]
 	n := len(c.fields)
 	r.Group, r.Measures = vs[:n:n], vs[n:]
-	if err := decodeKey(c.keys[i][windowBytes:], c.fields, r.Group); err != nil {
-		return fmt.Errorf("%w: %x", err, c.keys[i])
+	if err := decodeKey(c.groups[i], c.fields, r.Group); err != nil {
+		return fmt.Errorf("%w: %x", err, c.groups[i])
 	}
 	for j := range c.measures {
 		r.Measures[j] = c.value(w, i, j)

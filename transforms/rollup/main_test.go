@@ -140,3 +140,28 @@ var noon = flow.TimeOf(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
 func at(d time.Duration, user string, bytes int64) flow.Record {
 	return flow.Record{EventTime: noon.Add(d), UserID: user, Source: flow.Endpoint{Bytes: flow.N(bytes)}}
 }
+
+// sample are n records of the reference job's shape: two hours of event time with a
+// little disorder, users with a country each, every counter present but some losses.
+func sample(seed uint64, n, users int) []flow.Record {
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	rs := make([]flow.Record, n)
+	for i := range rs {
+		u := rnd.IntN(users)
+		r := &rs[i]
+		r.EventTime = noon.Add(time.Duration(i)*2*time.Hour/time.Duration(n) + time.Duration(rnd.IntN(2e9)))
+		r.Start, r.End = r.EventTime.Add(-time.Second), r.EventTime
+		r.UserID = fmt.Sprintf("user-%06d", u)
+		r.Source.Geo.Country = string([]byte{'A' + byte(u%5), 'A' + byte(u%7)})
+		r.Destination.Geo.Country = string([]byte{'A' + byte(rnd.IntN(3)), 'Z'})
+		r.Destination.IP = flow.IP{Len: 4, B: [16]byte{198, 51, 100, byte(rnd.IntN(200))}}
+		r.Destination.ASN, r.Protocol = flow.N(int64(64500+rnd.IntN(20))), flow.N(6)
+		r.Source.Bytes, r.Source.Packets = flow.N(rnd.Int64N(1e6)), flow.N(rnd.Int64N(1000))
+		r.Destination.Bytes, r.Destination.Packets = flow.N(rnd.Int64N(1e7)), flow.N(rnd.Int64N(9000))
+		r.RTTInternal, r.RTTExternal = flow.N(rnd.Int64N(5e7)), flow.N(rnd.Int64N(3e8))
+		if rnd.IntN(10) > 0 {
+			r.LossInternal, r.LossExternal = flow.F(rnd.Float64()/100), flow.F(rnd.Float64()/10)
+		}
+	}
+	return rs
+}

@@ -61,10 +61,11 @@ func (c *cells) slabs(every time.Duration, shards int, emit func(slab)) {
 	}
 	at := map[place]int{}
 	var out []slab
-	for i, k := range l.keys {
-		p := place{windowOf(k), 0}
+	for i, group := range l.groups {
+		p := place{l.windows[i], 0}
 		if shards > 1 {
-			p.shard = int(hashBytes([]byte(k[windowBytes:])) % uint64(shards))
+			c.buf = append(c.buf[:0], group...)
+			p.shard = int(hashBytes(c.buf) % uint64(shards))
 		}
 		j, ok := at[p]
 		if !ok {
@@ -92,11 +93,9 @@ func (c *cells) addSlab(s *slab, one *cells) error {
 	if binary.LittleEndian.Uint64(s.Data[1:]) != c.hash {
 		return fmt.Errorf("rollup: partials of other fields or measures: a running job can't change these")
 	}
-	var prefix [windowBytes]byte
-	appendWindow(prefix[:0], s.Window)
 	for b := s.Data[head:]; len(b) > 0; {
 		var err error
-		if b, err = c.mergeEncoded(prefix[:], b, one); err != nil {
+		if b, err = c.mergeEncoded(s.Window, b, one); err != nil {
 			return err
 		}
 	}

@@ -95,7 +95,7 @@ func TestStream(t *testing.T) {
 	}, {
 		name: "too late is marked and left out",
 		stream: func(s *stream) {
-			s.read(at(10*time.Second, "ann", 1)).to(61 * m).read(at(0, "ann", 10), at(m, "ann", 100)).to(62 * m)
+			s.read(at(10*time.Second, "ann", 1)).to(61*m).read(at(0, "ann", 10), at(m, "ann", 100)).to(62 * m)
 		},
 		minute:  []string{"12:00:00 n=1 ann 1 1", "12:01:00 n=1 ann 1 100"},
 		five:    []string{"12:00:00 n=2 ann 2 101"},
