@@ -80,7 +80,7 @@ func cut(line []byte, r *random) []byte {
 
 // text is what a process leaves that writes its complaints to its data.
 func text(line []byte, r *random) []byte {
-	return fmt.Appendf(line[:0], "probe %d: connection reset by peer", r.n(1_000_000))
+	return fmt.Appendf(line[:0], "connection-reset-by-peer(errno=104,attempt=%d)", r.n(1_000_000))
 }
 
 // member replaces the value of a JSON member.

@@ -182,15 +182,21 @@ func create(path, compression string) (*output, error) {
 	return o, nil
 }
 
-// begin writes the format's header and returns its footer.
-func (o *output) begin(format string) (footer string, err error) {
+// Header returns the lines that a file of the format begins and ends with.
+func Header(format string) (header, footer string) {
 	switch format {
 	case Zeek:
-		return zeekFooter, o.write([]byte(zeekHeader))
+		return zeekHeader, zeekFooter
 	case AWS:
-		return "", o.write([]byte(awsHeader))
+		return awsHeader, ""
 	}
-	return "", nil
+	return "", ""
+}
+
+// begin writes the format's header and returns its footer.
+func (o *output) begin(format string) (footer string, err error) {
+	header, footer := Header(format)
+	return footer, o.write([]byte(header))
 }
 
 func (o *output) write(b []byte) error {

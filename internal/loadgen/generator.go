@@ -44,13 +44,13 @@ func New(c Config) (*Generator, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	g := &Generator{config: c, counts: c.counts(), users: newZipf(c.Users), start: c.Start.UnixNano(), truth: newTruth(), minutes: map[int64]*Minute{}}
+	g := &Generator{config: c, counts: c.counts(), users: newZipf(c.Users), start: c.Start.UnixNano(), truth: NewTruth(), minutes: map[int64]*Minute{}}
 	g.streams, _ = c.streams()
 	for i, s := range g.streams {
 		if s.Format == AWS {
 			g.aws = append(g.aws, i)
 		}
-		g.totals = append(g.totals, g.truth.of(s.DataCenter, s.Format))
+		g.totals = append(g.totals, g.truth.Of(s.DataCenter, s.Format))
 	}
 	g.events = uint64(c.Records - g.counts.duplicates)
 	g.perMilli = neighbours(g.events, c.Span, time.Millisecond)

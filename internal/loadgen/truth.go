@@ -52,7 +52,7 @@ type File struct {
 
 // DeadLetter counts one line that can't be used, of no kind in [Kinds] where kind is "".
 func (t *Truth) DeadLetter(dataCenter, format, kind string, reason flow.Reason) {
-	for _, n := range t.of(dataCenter, format) {
+	for _, n := range t.Of(dataCenter, format) {
 		n.Read++
 		n.DeadLetters.Total++
 		if n.DeadLetters.ByReason == nil {
@@ -65,7 +65,8 @@ func (t *Truth) DeadLetter(dataCenter, format, kind string, reason flow.Reason) 
 	}
 }
 
-func newTruth() Truth {
+// NewTruth returns an empty one.
+func NewTruth() Truth {
 	return Truth{
 		Totals:       Totals{DeadLetters: DeadLetters{ByReason: map[flow.Reason]int64{}}},
 		ByFormat:     map[string]*Totals{},
@@ -75,8 +76,8 @@ func newTruth() Truth {
 	}
 }
 
-// of returns the totals that a line of a stream counts to; "" counts to none.
-func (t *Truth) of(dataCenter, format string) [3]*Totals {
+// Of returns the totals that a line counts to: all, its format's and its data center's.
+func (t *Truth) Of(dataCenter, format string) [3]*Totals {
 	get := func(m map[string]*Totals, k string) *Totals {
 		if m[k] == nil {
 			m[k] = &Totals{DeadLetters: DeadLetters{ByReason: map[flow.Reason]int64{}}}
