@@ -116,10 +116,15 @@ type Geo struct {
 // copied, strings are immutable anyway.
 func (r *Record) Clone() Record {
 	c := *r
-	c.Source.Labels = append([]Label(nil), r.Source.Labels...)
-	c.Destination.Labels = append([]Label(nil), r.Destination.Labels...)
-	c.Extensions = append([]Extension(nil), r.Extensions...)
+	c.ownLists()
 	return c
+}
+
+// ownLists gives a record that was copied lists of its own.
+func (r *Record) ownLists() {
+	r.Source.Labels = append([]Label(nil), r.Source.Labels...)
+	r.Destination.Labels = append([]Label(nil), r.Destination.Labels...)
+	r.Extensions = append([]Extension(nil), r.Extensions...)
 }
 
 // Duration is End - Start in nanoseconds, absent where either is.

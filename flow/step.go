@@ -205,6 +205,9 @@ func (f *applyFn) ProcessElement(_ context.Context, in Batch, emit func(Batch), 
 	for i := range in.Records {
 		out.Records = append(out.Records, in.Records[i])
 		r := &out.Records[len(out.Records)-1]
+		// A Step may change a label in place, or append to room that a fused sibling
+		// appends to as well.
+		r.ownLists()
 		keep, stage, err := f.steps.Process(r)
 		if keep {
 			continue

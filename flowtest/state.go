@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -16,6 +17,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/state"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/timers"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/util/reflectx"
+	gocmp "github.com/google/go-cmp/cmp"
 )
 
 // encode is the value in the form of its Beam coder.
@@ -44,14 +46,37 @@ func encode(v any) (string, error) {
 		s, err := encode(p.Value)
 		return fmt.Sprintf("%d:%s%s", len(k), k, s), err
 	}
-	if err := beam.NewElementEncoder(t).Encode(v, &b); err != nil {
+	c := coderOf(t)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.enc.Encode(v, &b); err != nil {
 		return "", fmt.Errorf("encode %v: %w", t, err)
 	}
 	return b.String(), nil
 }
 
+// typeCoder is Beam's coder of a type, which is dear to make.
+type typeCoder struct {
+	mu  sync.Mutex
+	enc beam.ElementEncoder
+	dec beam.ElementDecoder
+}
+
+var coders sync.Map // reflect.Type to *typeCoder
+
+func coderOf(t reflect.Type) *typeCoder {
+	if c, ok := coders.Load(t); ok {
+		return c.(*typeCoder)
+	}
+	c, _ := coders.LoadOrStore(t, &typeCoder{enc: beam.NewElementEncoder(t), dec: beam.NewElementDecoder(t)})
+	return c.(*typeCoder)
+}
+
 func decode(t reflect.Type, s string) (any, error) {
-	v, err := beam.NewElementDecoder(t).Decode(strings.NewReader(s))
+	c := coderOf(t)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v, err := c.dec.Decode(strings.NewReader(s))
 	if err != nil {
 		return nil, fmt.Errorf("decode %v: %w", t, err)
 	}
@@ -81,7 +106,8 @@ func newWitness(v any) (witness, error) {
 func (w *witness) check(complaint string) error {
 	is, err := encode(w.value)
 	if err == nil && is != w.was {
-		err = fmt.Errorf("%s: now %v", complaint, w.value)
+		old, _ := decode(reflect.TypeOf(w.value), w.was)
+		err = fmt.Errorf("%s (-before +after):\n%s", complaint, gocmp.Diff(old, w.value, everyField))
 	}
 	return err
 }
