@@ -169,6 +169,24 @@ func TestOneDatabaseInAProcess(t *testing.T) {
 	}
 }
 
+// Two records may fall into one slot of the cache.
+func TestTheCacheNeverAnswersForAnotherRecord(t *testing.T) {
+	data, err := os.ReadFile(sample("city.mmdb"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := parseDatabase(data, (*entry).hasPlace, "places")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range d.cache {
+		d.cache[i].Store(&cached{offset: 1 << 30, entry: entry{geo: flow.Geo{City: "Elsewhere"}}})
+	}
+	if e := d.lookup(flow.MustIP("192.0.2.1")); e == nil || e.geo.City != "Berlin" {
+		t.Errorf("%+v, want Berlin", e)
+	}
+}
+
 func TestNoAllocationOnceTheRecordIsCached(t *testing.T) {
 	db, err := Open(sample("city.mmdb"), sample("asn.mmdb"))
 	if err != nil {
