@@ -156,12 +156,12 @@ func (f *parseFn) ProcessElement(_ context.Context, in flow.RawBatch, emit func(
 	return nil
 }
 
-func (f *parseFn) FinishBundle(_ context.Context, _ func(flow.Batch), _ func(flow.FailureBatch), emit func(flow.Count)) error {
+func (f *parseFn) FinishBundle(ctx context.Context, _ func(flow.Batch), _ func(flow.FailureBatch), emit func(flow.Count)) error {
 	flow.EmitCount(emit, "parse", "read", f.n.read)
 	flow.EmitCount(emit, "parse", "gaps", f.n.gaps)
 	flow.EmitCount(emit, "parse", "failed", f.n.failed)
 	flow.EmitCount(emit, "parse", "filtered", f.n.filtered)
-	return nil
+	return f.steps.FinishBundle(ctx)
 }
 
 // parse decodes one batch into a new one and the dead letters.
