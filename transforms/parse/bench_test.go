@@ -1,7 +1,6 @@
 package parse
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -12,57 +11,15 @@ import (
 	"github.com/flowbeam/flowbeam/flow"
 )
 
-// benchLines bounds the lines of one batch, as a source would.
-const benchLines = 1000
+// benchRecords is what one batch holds, as a source would cut it.
+const benchRecords = 1000
 
-// benchParse measures whole batches through the DoFn's own function, per record.
-func benchParse(b *testing.B, format, header string, line func(i int) string) {
-	in := rawBatch(format)
-	in.Origin.Header = header
-	for i := range benchLines {
-		in.Records = append(in.Records, flow.Raw{Data: []byte(line(i)), Offset: flow.N(int64(i))})
-	}
-	f := newFn(b, parseFn{CommunityID: true})
-	b.ReportAllocs()
-	b.ResetTimer()
-	allocs := testing.AllocsPerRun(3, func() { f.parse(&in) })
-	b.ResetTimer()
-	for range b.N {
-		if out, bad := f.parse(&in); len(out.Records) != benchLines {
-			b.Fatal(bad[0])
-		}
-	}
-	perRecord(b)
-	b.ReportMetric(allocs/benchLines, "allocs/record")
-}
-
-func perRecord(b *testing.B) {
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchLines, "ns/record")
-}
-
-func canopusBenchLine(i int) string {
-	return strings.Replace(canopusLine, "user12345", fmt.Sprintf("user%05d", i), 1)
-}
+// Each format is measured as whole batches through the transform's own function
+// ("parse": decoding, record id, Community ID and the batch's memory), by its decoder
+// alone ("decode"), and beside what a program would write that has only the standard
+// tools ("struct by …", which makes neither addresses nor times nor ids).
 
 func BenchmarkCanopus(b *testing.B) {
-	b.Run("parse", func(b *testing.B) { benchParse(b, "canopus", "", canopusBenchLine) })
-	lines := make([][]byte, benchLines)
-	for i := range lines {
-		lines[i] = []byte(canopusBenchLine(i))
-	}
-	b.Run("decode", func(b *testing.B) {
-		d := &canopusDecoder{}
-		b.ReportAllocs()
-		for range b.N {
-			for _, l := range lines {
-				var r flow.Record
-				if _, err := d.Decode(view(l), &r); err != nil {
-					b.Fatal(err)
-				}
-			}
-		}
-		perRecord(b)
-	})
 	type flat struct {
 		Timestamp    string  `json:"timestamp"`
 		UserID       string  `json:"user_id"`
@@ -75,37 +32,130 @@ func BenchmarkCanopus(b *testing.B) {
 		InternalLoss float64 `json:"internal_loss"`
 		ExternalLoss float64 `json:"external_loss"`
 	}
-	for name, unmarshal := range map[string]func([]byte, any) error{
-		"struct by json v2": func(b []byte, v any) error { return jsonv2.Unmarshal(b, v) },
-		"struct by json v1": json.Unmarshal,
-	} {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for range b.N {
-				for _, l := range lines {
-					var r flat
-					if err := unmarshal(l, &r); err != nil {
-						b.Fatal(err)
-					}
+	lines := benchLines("canopus", "user12345", "user%05d")
+	benchFormat(b, "canopus", lines)
+	benchOther(b, "struct by encoding/json/v2", lines, func(l []byte) error { var r flat; return jsonv2.Unmarshal(l, &r) })
+	benchOther(b, "struct by encoding/json", lines, func(l []byte) error { var r flat; return json.Unmarshal(l, &r) })
+}
+
+func BenchmarkZeek(b *testing.B) {
+	lines := benchLines("zeek", "\tCa1\t", "\tCa%06d\t")
+	benchFormat(b, "zeek", lines)
+	benchOther(b, "struct by strings.Split", lines, splitBy("\t", 22))
+}
+
+func BenchmarkZeekJSON(b *testing.B) {
+	type flat struct {
+		TS            float64 `json:"ts"`
+		UID           string  `json:"uid"`
+		OrigH         string  `json:"id.orig_h"`
+		OrigP         int64   `json:"id.orig_p"`
+		RespH         string  `json:"id.resp_h"`
+		RespP         int64   `json:"id.resp_p"`
+		Proto         string  `json:"proto"`
+		Service       string  `json:"service"`
+		Duration      float64 `json:"duration"`
+		OrigBytes     int64   `json:"orig_bytes"`
+		RespBytes     int64   `json:"resp_bytes"`
+		ConnState     string  `json:"conn_state"`
+		LocalOrig     bool    `json:"local_orig"`
+		LocalResp     bool    `json:"local_resp"`
+		MissedBytes   int64   `json:"missed_bytes"`
+		History       string  `json:"history"`
+		OrigPkts      int64   `json:"orig_pkts"`
+		OrigIPBytes   int64   `json:"orig_ip_bytes"`
+		RespPkts      int64   `json:"resp_pkts"`
+		RespIPBytes   int64   `json:"resp_ip_bytes"`
+		TransportCode int64   `json:"ip_proto"`
+	}
+	lines := benchLines("zeek_json", `"Ca1"`, `"Ca%06d"`)
+	benchFormat(b, "zeek_json", lines)
+	benchOther(b, "struct by encoding/json/v2", lines, func(l []byte) error { var r flat; return jsonv2.Unmarshal(l, &r) })
+}
+
+func BenchmarkAWS(b *testing.B) {
+	lines := benchLines("aws_vpc", "49152", "%d")
+	benchFormat(b, "aws_vpc", lines)
+	benchOther(b, "struct by strings.Split", lines, splitBy(" ", 14))
+}
+
+func BenchmarkFlowbeam(b *testing.B) {
+	in := sampleBatch("zeek")
+	out, _ := newFn(b, parseFn{CommunityID: true}).parse(&in)
+	line := flow.AppendRecordJSON(nil, &out.Records[0])
+	lines := make([][]byte, benchRecords)
+	for i := range lines {
+		lines[i] = line
+	}
+	benchFormat(b, "flowbeam", lines)
+	benchOther(b, "map by encoding/json/v2", lines, func(l []byte) error { var r map[string]any; return jsonv2.Unmarshal(l, &r) })
+}
+
+func benchLines(format, old, pattern string) [][]byte {
+	lines := make([][]byte, benchRecords)
+	for i := range lines {
+		lines[i] = []byte(strings.Replace(samples[format].line, old, fmt.Sprintf(pattern, i), 1))
+	}
+	return lines
+}
+
+func benchFormat(b *testing.B, format string, lines [][]byte) {
+	header := samples[format].header
+	b.Run("parse", func(b *testing.B) {
+		in := rawBatch(format)
+		in.Origin.Header = header
+		for i, l := range lines {
+			in.Records = append(in.Records, flow.Raw{Data: l, Offset: flow.N(int64(i))})
+		}
+		f := newFn(b, parseFn{CommunityID: true})
+		measure(b, func() {
+			if out, bad := f.parse(&in); len(out.Records) != benchRecords {
+				b.Fatal(bad[0])
+			}
+		})
+	})
+	f, _ := formatNamed(format)
+	d, err := f.New(header)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var r flow.Record
+	benchOther(b, "decode", lines, func(l []byte) error {
+		r = flow.Record{}
+		_, err := d.Decode(view(l), &r)
+		return err
+	})
+}
+
+func benchOther(b *testing.B, name string, lines [][]byte, decode func([]byte) error) {
+	b.Run(name, func(b *testing.B) {
+		measure(b, func() {
+			for _, l := range lines {
+				if err := decode(l); err != nil {
+					b.Fatal(err)
 				}
 			}
-			perRecord(b)
 		})
-	}
+	})
 }
 
-func BenchmarkID(b *testing.B) {
-	line := canopusLine
+// measure reports per record what one batch costs.
+func measure(b *testing.B, batch func()) {
 	b.ReportAllocs()
+	allocs := testing.AllocsPerRun(1, batch)
+	b.ResetTimer()
 	for range b.N {
-		flow.NewIDText("canopus", line)
+		batch()
 	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchRecords, "ns/record")
+	b.ReportMetric(allocs/benchRecords, "allocs/record")
 }
 
-func BenchmarkSplitTSV(b *testing.B) {
-	line := []byte(strings.Repeat("field\t", 20))
-	b.ReportAllocs()
-	for range b.N {
-		bytes.Split(line, []byte{'\t'})
+func splitBy(separator string, n int) func([]byte) error {
+	return func(l []byte) error {
+		if f := strings.Split(string(l), separator); len(f) != n {
+			return fmt.Errorf("%d fields", len(f))
+		}
+		return nil
 	}
 }

@@ -166,9 +166,12 @@ func (f *parseFn) FinishBundle(ctx context.Context, _ func(flow.Batch), _ func(f
 
 // parse decodes one batch into a new one and the dead letters.
 func (f *parseFn) parse(in *flow.RawBatch) (flow.Batch, []flow.Failure) {
-	out := flow.Batch{Records: make([]flow.Record, len(in.Records)), Watermark: in.Watermark}
+	out := flow.Batch{Watermark: in.Watermark}
 	var bad []flow.Failure
 	format, dec, formatErr := f.decoder(in)
+	if formatErr == nil {
+		out.Records = make([]flow.Record, len(in.Records))
+	}
 	text := joined(in.Records)
 	n := 0
 	for i := range in.Records {
