@@ -72,12 +72,16 @@ type schema struct {
 	file, kind string
 	version    int // 4: the IPv4 places alone; 6: all of them
 	only6      bool
-	record     func(place) mmdbtype.Map
+	// description is absent in the flat files, as in the ones they are modelled on.
+	description map[string]string
+	record      func(place) mmdbtype.Map
 }
 
+var described = map[string]string{"en": "Made-up places on documentation prefixes"}
+
 var schemas = []schema{
-	{file: "city.mmdb", kind: "GeoIP2-City", version: 6, record: maxmindCity},
-	{file: "asn.mmdb", kind: "GeoLite2-ASN", version: 6, record: asn},
+	{file: "city.mmdb", kind: "GeoIP2-City", version: 6, record: maxmindCity, description: described},
+	{file: "asn.mmdb", kind: "GeoLite2-ASN", version: 6, record: asn, description: described},
 	{file: "flat-city-ipv4.mmdb", kind: "city ipv4", version: 4, record: flatCity},
 	{file: "flat-city-ipv6.mmdb", kind: "city ipv6", version: 6, only6: true, record: flatCity},
 }
@@ -87,7 +91,7 @@ func build() (map[string][]byte, error) {
 	for _, s := range schemas {
 		tree, err := mmdbwriter.New(mmdbwriter.Options{
 			DatabaseType: s.kind, BuildEpoch: epoch.Unix(), IPVersion: s.version, RecordSize: 24,
-			Description:             map[string]string{"en": "Made-up places on documentation prefixes"},
+			Description:             s.description,
 			IncludeReservedNetworks: true, // documentation prefixes are
 		})
 		if err != nil {
