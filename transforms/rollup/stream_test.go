@@ -45,11 +45,17 @@ const testLateness = time.Hour
 // run marks what is late and rolls up.
 func (s *stream) run(opts ...Option) *results {
 	s.t.Helper()
+	return s.runWith(func(_ beam.Scope, batches beam.PCollection) beam.PCollection { return batches }, opts...)
+}
+
+// runWith does something with the batches before.
+func (s *stream) runWith(before func(beam.Scope, beam.PCollection) beam.PCollection, opts ...Option) *results {
+	s.t.Helper()
 	if err := s.cfg.AdvanceWatermarkToInfinity(); err != nil {
 		s.t.Fatal(err)
 	}
 	return collect(s.t, func(sc beam.Scope) ([]Level, []beam.PCollection) {
-		marked, late := windowing.MarkLate(sc, teststream.Create(sc, s.cfg), testLateness, time.Minute)
+		marked, late := windowing.MarkLate(sc, before(sc, teststream.Create(sc, s.cfg)), testLateness, time.Minute)
 		opts = append([]Option{Fields("user_id"), Measures("flows", "source_bytes"), Lateness(testLateness)}, opts...)
 		levels, counts := By(sc, marked, opts...)
 		return levels, []beam.PCollection{late, counts}
