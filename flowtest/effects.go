@@ -2,6 +2,7 @@ package flowtest
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -73,25 +74,36 @@ func (e *Effects) diff(o *Effects) string {
 		Timers  []Timer
 		Outside any
 	}
-	of := func(e *Effects) comparable {
-		c := comparable{State: map[string][]any{}, Timers: e.Timers, Outside: e.Outside}
-		for _, out := range e.Outputs {
-			c.Outputs = append(c.Outputs, inOrder(out))
-		}
-		for k, v := range e.State {
-			id, key, _ := strings.Cut(k, "\x00")
-			c.State[fmt.Sprintf("%s of key %q", id, key)] = inOrder(v)
-		}
-		return c
+	a, b := comparable{Timers: e.Timers, Outside: e.Outside}, comparable{Timers: o.Timers, Outside: o.Outside}
+	for i := range max(len(e.Outputs), len(o.Outputs)) {
+		x, y := differing(Emitted[any](e, i), Emitted[any](o, i))
+		a.Outputs, b.Outputs = append(a.Outputs, x), append(b.Outputs, y)
 	}
-	return gocmp.Diff(of(e), of(o), everyField)
+	a.State, b.State = map[string][]any{}, map[string][]any{}
+	for _, k := range slices.Concat(slices.Collect(maps.Keys(e.State)), slices.Collect(maps.Keys(o.State))) {
+		id, key, _ := strings.Cut(k, "\x00")
+		name := fmt.Sprintf("%s of key %q", id, key)
+		a.State[name], b.State[name] = differing(e.State[k], o.State[k])
+	}
+	return gocmp.Diff(a, b, everyField)
+}
+
+// differing is both lists in one order, or nothing where they have the same elements: to
+// compare the encoded forms first is much faster than go-cmp.
+func differing(a, b []any) (x, y []any) {
+	x, xKeys := inOrder(a)
+	y, yKeys := inOrder(b)
+	if slices.Equal(xKeys, yKeys) {
+		return nil, nil
+	}
+	return x, y
 }
 
 // everyField lets go-cmp look into any type.
 var everyField = gocmp.Exporter(func(reflect.Type) bool { return true })
 
-// inOrder sorts elements by their encoded form.
-func inOrder(elements []any) []any {
+// inOrder sorts elements by their encoded form, which it returns too.
+func inOrder(elements []any) (sorted []any, keys []string) {
 	type item struct {
 		v   any
 		key string
@@ -109,11 +121,10 @@ func inOrder(elements []any) []any {
 		items[i] = item{v, k + at}
 	}
 	slices.SortStableFunc(items, func(a, b item) int { return strings.Compare(a.key, b.key) })
-	out := make([]any, len(items))
-	for i := range items {
-		out[i] = items[i].v
+	for _, it := range items {
+		sorted, keys = append(sorted, it.v), append(keys, it.key)
 	}
-	return out
+	return sorted, keys
 }
 
 // EveryWay runs script once for each [Way], as a subtest, and fails where the effects that
