@@ -80,6 +80,13 @@ func (c *cells) at(window flow.Time, group []byte) int {
 	if i, ok := c.hot[string(group)]; ok { // does not allocate
 		return int(i)
 	}
+	i := c.new(window, group)
+	c.hot[c.groups[i]] = int32(i)
+	return i
+}
+
+// new appends a cell.
+func (c *cells) new(window flow.Time, group []byte) int {
 	if c.arena.Cap()-c.arena.Len() < len(group) {
 		c.chunk = min(max(2*c.chunk, 1<<10), 1<<16)
 		c.arena = strings.Builder{} // strings of the one before stay where they are
@@ -88,7 +95,6 @@ func (c *cells) at(window flow.Time, group []byte) int {
 	c.arena.Write(group)
 	k := c.arena.String()[c.arena.Len()-len(group):]
 	i := len(c.groups)
-	c.hot[k] = int32(i)
 	c.windows, c.groups = append(c.windows, window), append(c.groups, k)
 	if i/pageCells == len(c.pages) {
 		c.pages = append(c.pages, make([]int64, pageCells*c.words))
@@ -246,8 +252,17 @@ var errGarbage = errors.New("rollup: not encoded partials, or cut short")
 // mergeEncoded adds a cell that appendCell wrote to a window, and returns what follows
 // it. one is a scratch that newOne made.
 func (c *cells) mergeEncoded(window flow.Time, b []byte, one *cells) ([]byte, error) {
+	group, rest, err := c.decodeCell(b, one)
+	if err == nil {
+		c.merge(c.at(window, group), one, 0)
+	}
+	return rest, err
+}
+
+// decodeCell reads a cell into one, and returns its group and what follows it.
+func (c *cells) decodeCell(b []byte, one *cells) (group, rest []byte, err error) {
 	d := reader{b: b}
-	group := d.bytes()
+	group = d.bytes()
 	w := one.cell(0)
 	clear(w)
 	clear(one.qs)
@@ -277,10 +292,9 @@ func (c *cells) mergeEncoded(window flow.Time, b []byte, one *cells) ([]byte, er
 		one.ds[k].read(&d)
 	}
 	if d.failed || w[0] <= 0 {
-		return nil, errGarbage
+		return nil, nil, errGarbage
 	}
-	c.merge(c.at(window, group), one, 0)
-	return d.b, nil
+	return group, d.b, nil
 }
 
 // reader reads what the append functions wrote; once it fails it stays failed.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/state"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/timers"
 
 	"github.com/flowbeam/flowbeam/windowing"
 )
@@ -14,7 +16,7 @@ import (
 // Level is the rollup at one length of window.
 type Level struct {
 	Name  string           // 1m, 5m, 1h, session
-	Every time.Duration    // length of the windows
+	Every time.Duration    // length of the windows; 0 for sessions
 	Rows  beam.PCollection // PCollection<flow.RollupBatch>, global window
 }
 
@@ -28,6 +30,7 @@ type options struct {
 	cells            int
 	bounded          bool
 	lateness         time.Duration
+	gap              time.Duration
 	windows          []windowing.Option
 }
 
@@ -61,6 +64,7 @@ func Every(lengths ...time.Duration) Option {
 // value that windowing.MarkLate was given. Defaults to windowing.DefaultLateness.
 func Lateness(d time.Duration) Option {
 	return func(o *options) error {
+		o.lateness = d
 		o.windows = append(o.windows, windowing.AllowedLateness(d))
 		return nil
 	}
@@ -89,6 +93,21 @@ func EarlyDelay(d time.Duration) Option {
 func Bounded() Option {
 	return func(o *options) error {
 		o.bounded = true
+		return nil
+	}
+}
+
+// Sessions adds a level of sessions: records of one group that are less than gap apart.
+// Its rows begin at the session's first record and end gap after the last. They are
+// exact to the nanosecond, and given once, when the watermark shows that nothing which is
+// let through can lengthen the session: so they come later than others by the lateness.
+// Fields, Measures and Shards go for them too; early rows do not.
+func Sessions(gap time.Duration) Option {
+	return func(o *options) error {
+		if gap <= 0 {
+			return fmt.Errorf("session gap %v: want more than nought", gap)
+		}
+		o.gap = gap
 		return nil
 	}
 }
@@ -134,7 +153,7 @@ func By(s beam.Scope, batches beam.PCollection, opts ...Option) (levels []Level,
 	o := options{
 		fields: DefaultFields(), measures: DefaultMeasures(),
 		every:  []time.Duration{time.Minute, 5 * time.Minute, time.Hour},
-		shards: defaultShards, cells: maxCells,
+		shards: defaultShards, cells: maxCells, lateness: windowing.DefaultLateness,
 	}
 	for _, opt := range opts {
 		if err := opt(&o); err != nil {
@@ -157,6 +176,17 @@ func By(s beam.Scope, batches beam.PCollection, opts ...Option) (levels []Level,
 		grouped := beam.GroupByKey(s, windowing.Fixed(s, keyed, every, o.windows...))
 		rows := beam.ParDo(s, &mergeFn{Level: name, Fields: o.fields, Measures: o.measures, Every: every}, grouped)
 		levels = append(levels, Level{Name: name, Every: every, Rows: windowing.Global(s, rows)})
+	}
+	if o.gap > 0 {
+		s := s.Scope(SessionLevel)
+		// What is let through has its smallest window, and lateness, ahead of the watermark.
+		hold := o.every[0] + o.lateness + windowing.RunnerLateness
+		partials := beam.ParDo(s, &sessionPartialFn{Fields: o.fields, Measures: o.measures, Gap: o.gap, Shards: o.shards, Cells: o.cells}, batches)
+		rows := beam.ParDo(s, &sessionFn{
+			Fields: o.fields, Measures: o.measures, Gap: o.gap, Hold: hold, Bounded: o.bounded,
+			Open: state.MakeValueState[[]byte]("open"), Close: timers.InEventTime("close"),
+		}, partials)
+		levels = append(levels, Level{Name: SessionLevel, Rows: rows})
 	}
 	return levels, counts
 }

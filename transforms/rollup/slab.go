@@ -2,6 +2,7 @@ package rollup
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"reflect"
 	"time"
@@ -83,21 +84,24 @@ func (c *cells) slabs(every time.Duration, shards int, emit func(slab)) {
 
 // addSlab merges a slab of this plan into c, whose windows have its length.
 func (c *cells) addSlab(s *slab, one *cells) error {
+	b, err := c.checkHead(s.Data)
+	for err == nil && len(b) > 0 {
+		b, err = c.mergeEncoded(s.Window, b, one)
+	}
+	return err
+}
+
+// checkHead refuses cells of another version or plan, and returns the others.
+func (c *cells) checkHead(b []byte) ([]byte, error) {
 	const head = 1 + 8
-	if len(s.Data) < head {
-		return errGarbage
+	if len(b) < head {
+		return nil, errGarbage
 	}
-	if v := s.Data[0]; v != slabVersion {
-		return fmt.Errorf("rollup: partials of version %d, this build reads %d: %w", v, slabVersion, flow.ErrNewer)
+	if v := b[0]; v != slabVersion {
+		return nil, fmt.Errorf("rollup: partials of version %d, this build reads %d: %w", v, slabVersion, flow.ErrNewer)
 	}
-	if binary.LittleEndian.Uint64(s.Data[1:]) != c.hash {
-		return fmt.Errorf("rollup: partials of other fields or measures: a running job can't change these")
+	if binary.LittleEndian.Uint64(b[1:]) != c.hash {
+		return nil, errors.New("rollup: partials of other fields or measures: a running job can't change these")
 	}
-	for b := s.Data[head:]; len(b) > 0; {
-		var err error
-		if b, err = c.mergeEncoded(s.Window, b, one); err != nil {
-			return err
-		}
-	}
-	return nil
+	return b[head:], nil
 }
