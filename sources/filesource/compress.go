@@ -89,7 +89,7 @@ func (b *bombGuard) Read(p []byte) (int, error) {
 	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
 		return n, &errBomb{fmt.Sprintf("a frame asks for a window above %d bytes", maxWindow)}
 	case b.out > b.max:
-		return n, &errBomb{fmt.Sprintf("decompresses to more than %d bytes", b.max)}
+		return n - int(b.out-b.max), &errBomb{fmt.Sprintf("decompresses to more than %d bytes", b.max)}
 	case b.out > ratioFrom && b.out/b.ratio > b.in.n:
 		return n, &errBomb{fmt.Sprintf("%d bytes decompress to more than %d, above %d:1", b.in.n, b.out, b.ratio)}
 	}

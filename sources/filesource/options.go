@@ -101,6 +101,12 @@ func DataCenter(spec string) Option {
 	}
 }
 
+// CheckDataCenter says whether DataCenter takes spec.
+func CheckDataCenter(spec string) error {
+	_, err := parseDataCenter(spec)
+	return err
+}
+
 func parseDataCenter(spec string) (*regexp.Regexp, error) {
 	if !strings.ContainsAny(spec, "()") {
 		return nil, nil

@@ -175,13 +175,17 @@ func (w *watch) read(ctx context.Context, s watchState, now flow.Time) error {
 	c := &w.f.Config
 	var err error
 	if w.part == nil {
-		if w.part, err = c.openPart(ctx, s.Current.file, s.Offset, s.Current.Size); err == nil && s.Offset == 0 {
-			w.f.files++
-		}
+		w.part, err = c.openPart(ctx, s.Current.file, s.Offset, s.Current.Size)
 	}
 	var b flow.RawBatch
 	if err == nil {
 		b, err = w.part.next()
+	}
+	// What is counted is counted after the claim, or a checkpoint would have it twice.
+	opened := func() {
+		if w.part != nil && s.Offset == 0 {
+			w.f.files++
+		}
 	}
 	var bad *failure
 	switch {
@@ -191,6 +195,7 @@ func (w *watch) read(ctx context.Context, s watchState, now flow.Time) error {
 		if err := w.claim(func(s *watchState) { s.read(now, next, newest); s.advance(c, now) }); err != nil {
 			return err
 		}
+		opened()
 		w.records += int64(len(b.Records))
 		w.bytes += next - s.Offset
 		if !w.part.whole {
@@ -204,6 +209,7 @@ func (w *watch) read(ctx context.Context, s watchState, now flow.Time) error {
 		if err := w.claim(func(s *watchState) { s.finish(now); s.advance(c, now) }); err != nil {
 			return err
 		}
+		opened()
 		if w.part != nil && w.part.whole {
 			w.f.stored += w.part.src.n
 		} else if w.part != nil && bad == nil {
