@@ -250,3 +250,28 @@ func TestRegisterRefusesAFormatWithoutNew(t *testing.T) {
 	}()
 	Register(Format{FormatInfo: flow.FormatInfo{Name: "no_new"}})
 }
+
+// A Step that adds an extension to one record must not write into the next one's.
+func TestExtensionsOfRecordsAreApart(t *testing.T) {
+	s := samples["zeek"]
+	in := rawBatch("zeek", s.line, strings.Replace(s.line, "\tCa1\t", "\tCa2\t", 1))
+	in.Origin.Header = s.header
+	out, _ := newFn(t, parseFn{}).parse(&in)
+	_ = append(out.Records[0].Extensions, flow.Ext("added", "x"))
+	if got := out.Records[1].Extensions; len(got) != 1 || got[0] != flow.Ext("uid", "Ca2") {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestFlowbeamPositionIsTheRecordsOwn(t *testing.T) {
+	for line, want := range map[string]flow.Position{
+		`{"event_time":"2026-01-15T12:00:00Z","position_key":"m1"}`: {Key: "m1"},
+		`{"event_time":"2026-01-15T12:00:00Z"}`:                     {Source: "in", Offset: flow.N(0)},
+	} {
+		in := rawBatch("flowbeam", line)
+		out, bad := newFn(t, parseFn{}).parse(&in)
+		if len(out.Records) != 1 || out.Records[0].Position != want {
+			t.Errorf("%s: %v %v", line, out.Records, bad)
+		}
+	}
+}
