@@ -14,6 +14,15 @@ import (
 // errReference doesn't quote what it was given: it may be the key itself.
 var errReference = errors.New("the key is given as file:PATH or env:NAME, never itself")
 
+// Check says whether the key can be had here, for a launcher. The error never has the key.
+func Check(ref string) error {
+	if err := checkReference(ref); err != nil {
+		return err
+	}
+	_, err := loadKey(ref)
+	return err
+}
+
 func checkReference(ref string) error {
 	for _, scheme := range []string{"file:", "env:"} {
 		if name, ok := strings.CutPrefix(ref, scheme); ok && name != "" {

@@ -1,0 +1,241 @@
+package job
+
+import (
+	"path"
+	"slices"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/sinks/filesink"
+	"github.com/flowbeam/flowbeam/sources/datasetsource"
+	"github.com/flowbeam/flowbeam/sources/filesource"
+	"github.com/flowbeam/flowbeam/transforms/anonymize"
+	"github.com/flowbeam/flowbeam/transforms/dedupe"
+	"github.com/flowbeam/flowbeam/transforms/geoip"
+	"github.com/flowbeam/flowbeam/transforms/parse"
+	"github.com/flowbeam/flowbeam/transforms/prefix"
+	"github.com/flowbeam/flowbeam/transforms/rollup"
+	"github.com/flowbeam/flowbeam/windowing"
+)
+
+// Input is where a pipeline's raw records come from.
+type Input struct {
+	Raw      beam.PCollection // PCollection<flow.RawBatch>
+	Failures beam.PCollection // PCollection<flow.FailureBatch>
+	Counts   beam.PCollection // PCollection<flow.Count>
+}
+
+// Files reads the options' input files.
+func (o *Options) Files(s beam.Scope) Input {
+	opts := []filesource.Option{
+		filesource.Format(o.Format), filesource.DataCenter(o.DataCenter), filesource.Tenant(o.Tenant),
+		filesource.Header(o.Header), filesource.MaxLine(o.MaxLine),
+	}
+	if o.Watch > 0 {
+		opts = append(opts, filesource.Watch(o.Watch), filesource.MaxHold(o.MaxHold))
+	}
+	raw, failures, counts := filesource.Read(s, o.Input, opts...)
+	return Input{raw, failures, counts}
+}
+
+// Build wires the pipeline behind the input: parse, dedupe, enrich, and the three
+// outputs: records, rollups and dead letters. now is the time of the launch; totals is
+// the file that the last step writes the counts to.
+func (o *Options) Build(s beam.Scope, in Input, now time.Time, totals string) error {
+	counts := []beam.PCollection{in.Counts}
+	failures := []beam.PCollection{in.Failures}
+	count := func(cs ...beam.PCollection) { counts = append(counts, cs...) }
+
+	lo, err := parseTime(o.MinTime)
+	if err != nil {
+		return err
+	}
+	hi, err := parseTime(o.MaxTime)
+	if err != nil {
+		return err
+	}
+	if hi == 0 {
+		hi = flow.TimeOf(now).Add(24 * time.Hour)
+	}
+	records, bad, n := parse.Records(s, in.Raw,
+		parse.Then(windowing.Bounds(lo, hi)), parse.KeepOriginal(o.KeepOrigin), parse.Revision(o.Revision))
+	failures = append(failures, bad)
+	count(n)
+
+	if o.Watch > 0 && o.rollups() {
+		records, n = windowing.MarkLate(s, records, o.AllowedLateness, slices.Min(o.RollupWindows))
+		count(n)
+	}
+	if o.Dedupe == "exact" {
+		opts := []dedupe.Option{dedupe.Horizon(o.DedupeHorizon), dedupe.Shards(o.DedupeShards)}
+		if o.rollups() {
+			opts = append(opts, dedupe.Lateness(o.AllowedLateness))
+		}
+		records, n = dedupe.Exact(s, records, opts...)
+		count(n)
+	}
+	if o.Observations != "off" {
+		records, n = dedupe.Observations(s, records, o.policy(), dedupe.Exporters(o.Exporters...))
+		count(n)
+	}
+	if steps := o.steps(); len(steps) > 0 {
+		records, bad, n = flow.Apply(s, records, steps...)
+		failures = append(failures, bad)
+		count(n)
+	}
+	count(tapBatches(s, records))
+
+	written := filesink.Write(s, records, o.dir("flows"), append(o.sinkOptions("files"), filesink.Partition(o.Partition...))...)
+	count(written.Counts)
+	rejected := []beam.PCollection{written.Failures}
+
+	if o.rollups() {
+		forRollups, err := o.rollupInput(s, records, written.Touched)
+		if err != nil {
+			return err
+		}
+		opts := []rollup.Option{
+			rollup.Fields(o.Rollup...), rollup.Measures(o.measures()...), rollup.Every(o.RollupWindows...),
+			rollup.Lateness(o.AllowedLateness),
+		}
+		if o.Watch == 0 {
+			opts = append(opts, rollup.Bounded())
+		} else if o.EarlyFirings > 0 {
+			opts = append(opts, rollup.Early(o.EarlyFirings))
+		}
+		levels, n := rollup.By(s, forRollups, opts...)
+		count(n)
+		for _, l := range levels {
+			table, err := rollup.Table(l.Name, o.Rollup, o.measures())
+			if err != nil {
+				return err
+			}
+			count(tapRollups(s, l.Name, l.Rows))
+			w := filesink.WriteRollups(s, l.Rows, o.dir("rollup_"+l.Name), table, o.sinkOptions("files_rollup_"+l.Name)...)
+			count(w.Counts)
+			rejected = append(rejected, w.Failures)
+		}
+	}
+	if o.RawBackup {
+		w := filesink.WriteRaw(s, in.Raw, o.dir("raw"), o.rawOptions()...)
+		count(w.Counts)
+		rejected = append(rejected, w.Failures)
+	}
+
+	dead := beam.Flatten(s, failures...)
+	count(tapFailures(s, dead))
+	letters := filesink.WriteFailures(s, beam.Flatten(s, append(rejected, dead)...), o.dir("dead_letters"), filesink.Name(sinkStage("files_dead_letters")))
+	count(letters.Counts)
+
+	writeTotals(s, beam.Flatten(s, counts...), totals)
+	return nil
+}
+
+// steps are what is done to each record, in one ParDo.
+func (o *Options) steps() (steps []flow.Step) {
+	for _, n := range o.Networks {
+		steps = append(steps, prefix.Step(n))
+	}
+	if o.GeoIPCity != "" || o.GeoIPASN != "" {
+		steps = append(steps, geoip.Step(o.GeoIPCity, o.GeoIPASN))
+	}
+	if o.Anonymize != "" {
+		steps = append(steps, anonymize.Step(o.Anonymize))
+	}
+	return steps
+}
+
+// rollupInput is what the rollups are made of. Windows of which records are stored
+// already, by an earlier run, are computed anew from all that is stored of them once the
+// new records are there; the rest from the records as they come. So a later run over more
+// files, a replay and a run over its own output all give what one clean run gives.
+//
+// A stream does not wait for the end of its input: it computes its windows from what it
+// reads alone, and of two rows of a group readers take the one of more records.
+func (o *Options) rollupInput(s beam.Scope, records, touched beam.PCollection) (beam.PCollection, error) {
+	if o.Watch > 0 {
+		return records, nil
+	}
+	stored, err := o.storedUnits()
+	if err != nil {
+		return beam.PCollection{}, err
+	}
+	if len(stored) == 0 {
+		return records, nil
+	}
+	s = s.Scope("job.StoredWindows")
+	fresh, _, _ := flow.Apply(s, records, &unstored{Unit: o.unit(), Stored: stored})
+	again := beam.ParDo(s, &touchedFn{Unit: int64(o.unit()), Bucket: int64(o.FileBucket), Stored: stored}, touched)
+	whole, _, _ := flow.Apply(s, datasetsource.Read(s, again, o.dir("flows")), &onTime{})
+	return beam.Flatten(s, fresh, whole), nil
+}
+
+// unit is the stretch of event time that is computed anew as one: a whole number of file
+// buckets and of rollup windows.
+func (o *Options) unit() time.Duration {
+	u := o.FileBucket
+	for _, w := range o.RollupWindows {
+		u = lcm(u, w)
+	}
+	return u
+}
+
+func lcm(a, b time.Duration) time.Duration {
+	x, y := a, b
+	for y != 0 {
+		x, y = y, x%y
+	}
+	return a / x * b
+}
+
+// storedUnits lists the starts of the units that have records now.
+func (o *Options) storedUnits() ([]flow.Time, error) {
+	buckets, err := datasetsource.Buckets(o.dir("flows"))
+	if err != nil {
+		return nil, err
+	}
+	var units []flow.Time
+	for _, b := range buckets {
+		t, err := parseTime(b)
+		if err != nil {
+			continue // records without a time belong to no window
+		}
+		if u := t.Truncate(o.unit()); len(units) == 0 || units[len(units)-1] != u {
+			units = append(units, u)
+		}
+	}
+	slices.Sort(units)
+	return slices.Compact(units), nil
+}
+
+func (o *Options) dir(name string) string { return path.Join(o.Output, name) }
+
+func (o *Options) measures() []string {
+	if len(o.RollupMeasures) == 0 {
+		return rollup.DefaultMeasures()
+	}
+	return o.RollupMeasures
+}
+
+// sinkStage tells a sink's counts from those of a source of the same name.
+func sinkStage(name string) string { return "sink_" + name }
+
+func (o *Options) sinkOptions(name string) []filesink.Option {
+	opts := []filesink.Option{
+		filesink.Name(sinkStage(name)), filesink.Bucket(o.FileBucket), filesink.Shards(o.Shards), filesink.Format(o.OutputFormat),
+	}
+	if o.Compression != "" {
+		opts = append(opts, filesink.Compression(o.Compression))
+	}
+	return opts
+}
+
+func (o *Options) rawOptions() []filesink.Option {
+	opts := []filesink.Option{filesink.Name(sinkStage("files_raw")), filesink.Format(o.OutputFormat)}
+	if o.Compression != "" {
+		opts = append(opts, filesink.Compression(o.Compression))
+	}
+	return opts
+}

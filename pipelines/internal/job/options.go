@@ -1,0 +1,336 @@
+// Package job wires sources, transforms and sinks into flowbeam's pipelines: their
+// options, the graph, the accounting and the run. The programs beside it only choose.
+package job
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/flowbeam/flowbeam/transforms/dedupe"
+)
+
+// Options are the options of the pipelines. The tags are the one description of each
+// flag: name, default, help; flags, configuration file and help text come from them.
+type Options struct {
+	Runner string `flag:"runner" default:"direct" group:"Run" help:"direct or prism (both are Beam's local runner Prism), or another runner that the binary knows"`
+	Config string `flag:"config" group:"Run" help:"YAML file with the names of these flags; a flag on the command line wins"`
+
+	Input       []string      `flag:"input" group:"Input" help:"files to read: paths or globs, separated by commas; none: the bundled sample"`
+	DeadLetters string        `flag:"dead_letters" group:"Input" help:"replay: folder of dead letters to read (default OUTPUT/dead_letters)"`
+	Format      string        `flag:"format" group:"Input" help:"format of the input (none: detected from the first bytes of each file)"`
+	Header      string        `flag:"header" group:"Input" help:"header line for input that has none, such as a declared list of AWS flow log fields"`
+	DataCenter  string        `flag:"datacenter" group:"Input" help:"data center of the input: a name, or a regular expression with one group that finds it in the path: '/dc=([^/]+)/'"`
+	Tenant      string        `flag:"tenant" group:"Input" help:"tenant of the input"`
+	Watch       time.Duration `flag:"watch" default:"0s" group:"Input" help:"follow the input for new files, looking this often (0: read what is there and end)"`
+	MaxLine     int           `flag:"max_line" default:"1048576" group:"Input" help:"longest line in bytes; a longer one becomes a dead letter with its first bytes and a hash"`
+	MinTime     string        `flag:"min_event_time" default:"2000-01-01T00:00:00Z" group:"Input" help:"earliest event time; what is older becomes a dead letter"`
+	MaxTime     string        `flag:"max_event_time" group:"Input" help:"latest event time (default: one day after the start of the run)"`
+	Revision    int64         `flag:"revision" default:"0" group:"Input" help:"revision stamped on each record; raise it when a parser or a table was corrected"`
+
+	GeoIPCity  string   `flag:"geoip_city" group:"Enrich" help:"GeoIP city database (mmdb), or several separated by commas"`
+	GeoIPASN   string   `flag:"geoip_asn" group:"Enrich" help:"ASN database (mmdb)"`
+	Networks   []string `flag:"networks" group:"Enrich" help:"prefix tables (CSV): networks, customers, data centers"`
+	Anonymize  string   `flag:"anonymize" group:"Enrich" help:"anonymise addresses, keeping prefixes, after all lookups: where the key is, as file:PATH or env:NAME"`
+	KeepOrigin bool     `flag:"keep_original" default:"false" group:"Enrich" help:"keep each raw record in the column original"`
+
+	Dedupe          string        `flag:"dedupe" default:"exact" group:"Dedupe" help:"exact (one record an id) or off"`
+	DedupeHorizon   time.Duration `flag:"dedupe_horizon" default:"2h" group:"Dedupe" help:"how long an id is remembered, in event time; at least allowed_lateness"`
+	DedupeShards    int           `flag:"dedupe_shards" default:"4" group:"Dedupe" help:"keys a minute of records is spread over, a power of two"`
+	Observations    string        `flag:"observations" default:"off" group:"Dedupe" help:"several exporters saw one conversation: off, first, max, priority or mark"`
+	Exporters       []string      `flag:"exporters" group:"Dedupe" help:"exporters by priority, for observations=priority"`
+	AllowedLateness time.Duration `flag:"allowed_lateness" default:"2h" group:"Windows" help:"how far behind the watermark a record still corrects the rollups"`
+	MaxHold         time.Duration `flag:"max_watermark_hold" default:"5m" group:"Windows" help:"how long a lagging data center may hold the watermark back"`
+
+	Rollup         []string        `flag:"rollup" default:"tenant,user_id,source_country,destination_country,destination_asn,protocol" group:"Rollups" help:"columns to group by, or off"`
+	RollupWindows  []time.Duration `flag:"rollup_windows" default:"1m,5m,1h" group:"Rollups" help:"lengths of the windows"`
+	RollupMeasures []string        `flag:"rollup_measures" group:"Rollups" help:"measures (none: the default ones)"`
+	EarlyFirings   int             `flag:"early_firings" default:"0" group:"Rollups" help:"with watch: also emit a window before its end, at every so many partials (0: not)"`
+
+	Output       string        `flag:"output" default:"flowbeam-out" group:"Output" help:"folder for flows, rollups, dead letters and raw backup"`
+	OutputFormat string        `flag:"output_format" default:"parquet" group:"Output" help:"parquet, avro, ndjson or csv"`
+	Compression  string        `flag:"compression" group:"Output" help:"none, gzip, zstd or snappy (none given: the format's default)"`
+	FileBucket   time.Duration `flag:"file_bucket" default:"1h" group:"Output" help:"event time that one folder of files covers"`
+	Shards       int           `flag:"shards" default:"1" group:"Output" help:"shards of a bucket, a power of two; many only where many workers write"`
+	Partition    []string      `flag:"partition" group:"Output" help:"further columns to partition the records by, such as data_center"`
+	RawBackup    bool          `flag:"raw_backup" default:"false" group:"Output" help:"also keep the input's bytes, under raw/"`
+	Summary      string        `flag:"summary" group:"Output" help:"file for the summary as JSON"`
+	Quiet        bool          `flag:"quiet" default:"false" group:"Output" help:"no progress and no summary on the terminal"`
+
+	set map[string]bool // flags that were given
+}
+
+// Defaults returns the options with their defaults.
+func Defaults() *Options {
+	o := &Options{set: map[string]bool{}}
+	for _, f := range o.fields() {
+		if f.def != "" {
+			if err := f.value.Set(f.def); err != nil {
+				panic(fmt.Sprintf("job: default of %s: %v", f.name, err))
+			}
+		}
+	}
+	return o
+}
+
+// field is one option with its tags.
+type field struct {
+	name, def, help, group string
+	value                  flag.Value
+	boolean                bool
+}
+
+func (o *Options) fields() []field {
+	v := reflect.ValueOf(o).Elem()
+	var out []field
+	for i := range v.NumField() {
+		t := v.Type().Field(i)
+		name, ok := t.Tag.Lookup("flag")
+		if !ok {
+			continue
+		}
+		out = append(out, field{
+			name: name, def: t.Tag.Get("default"), help: t.Tag.Get("help"), group: t.Tag.Get("group"),
+			value: optionValue{v.Field(i)}, boolean: t.Type.Kind() == reflect.Bool,
+		})
+	}
+	return out
+}
+
+// optionValue makes a flag.Value of a field.
+type optionValue struct{ v reflect.Value }
+
+func (o optionValue) String() string {
+	switch x := o.v.Interface().(type) {
+	case []string:
+		return strings.Join(x, ",")
+	case []time.Duration:
+		var s []string
+		for _, d := range x {
+			s = append(s, d.String())
+		}
+		return strings.Join(s, ",")
+	default:
+		return fmt.Sprint(x)
+	}
+}
+
+func (o optionValue) Set(s string) error {
+	switch p := o.v.Addr().Interface().(type) {
+	case *string:
+		*p = s
+	case *bool:
+		v, err := strconv.ParseBool(s)
+		if err != nil {
+			return fmt.Errorf("%q is neither true nor false", s)
+		}
+		*p = v
+	case *int:
+		v, err := strconv.Atoi(s)
+		if err != nil {
+			return fmt.Errorf("%q is no whole number", s)
+		}
+		*p = v
+	case *int64:
+		v, err := strconv.ParseInt(s, 10, 64)
+		if err != nil {
+			return fmt.Errorf("%q is no whole number", s)
+		}
+		*p = v
+	case *time.Duration:
+		v, err := time.ParseDuration(s)
+		if err != nil {
+			return fmt.Errorf("%q is no duration such as 90s, 5m or 2h", s)
+		}
+		*p = v
+	case *[]string:
+		*p = splitList(s)
+	case *[]time.Duration:
+		*p = nil
+		for _, e := range splitList(s) {
+			v, err := time.ParseDuration(e)
+			if err != nil {
+				return fmt.Errorf("%q is no duration such as 1m or 1h", e)
+			}
+			*p = append(*p, v)
+		}
+	default:
+		panic(fmt.Sprintf("job: option of type %T", p))
+	}
+	return nil
+}
+
+func splitList(s string) []string {
+	var out []string
+	for _, e := range strings.Split(s, ",") {
+		if e = strings.TrimSpace(e); e != "" {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// Parse reads command line arguments and the configuration file that they name. It
+// returns all problems, and the arguments that are flags of other, such as Beam's own,
+// which known tells.
+func (o *Options) Parse(args []string, known func(name string) (boolean, ok bool)) (rest []string, problems []error) {
+	fields := map[string]field{}
+	for _, f := range o.fields() {
+		fields[f.name] = f
+	}
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
+		if !strings.HasPrefix(arg, "-") || arg == "-" {
+			problems = append(problems, fmt.Errorf("%q is no flag: flags are written --name=value", arg))
+			continue
+		}
+		name, value, hasValue := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		f, ours := fields[name]
+		boolean, theirs := f.boolean, false
+		if !ours {
+			if boolean, theirs = known(name); !theirs {
+				problems = append(problems, fmt.Errorf("--%s: there is no such flag%s", name, nearest(name, fields)))
+				// The value of an unknown flag is not another problem.
+				if !hasValue && i+1 < len(args) && !strings.HasPrefix(args[i+1], "-") {
+					i++
+				}
+				continue
+			}
+		}
+		if !hasValue {
+			if boolean {
+				value = "true"
+			} else if i+1 < len(args) {
+				i++
+				value = args[i]
+			} else {
+				problems = append(problems, fmt.Errorf("--%s: needs a value", name))
+				continue
+			}
+		}
+		if theirs {
+			rest = append(rest, "--"+name+"="+value)
+			continue
+		}
+		o.set[name] = true
+		if err := f.value.Set(value); err != nil {
+			problems = append(problems, fmt.Errorf("--%s: %w", name, err))
+		}
+	}
+	if o.Config != "" {
+		problems = append(problems, o.readConfig(fields)...)
+	}
+	return rest, problems
+}
+
+func (o *Options) readConfig(fields map[string]field) (problems []error) {
+	b, err := os.ReadFile(o.Config)
+	if err != nil {
+		return []error{fmt.Errorf("--config: %w", err)}
+	}
+	var doc map[string]yaml.Node
+	if err := yaml.Unmarshal(b, &doc); err != nil {
+		return []error{fmt.Errorf("%s: %w", o.Config, err)}
+	}
+	names := make([]string, 0, len(doc))
+	for name := range doc {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		node := doc[name]
+		where := fmt.Sprintf("%s:%d: %s", o.Config, node.Line, name)
+		f, ok := fields[name]
+		if !ok || name == "config" {
+			problems = append(problems, fmt.Errorf("%s: there is no such option%s", where, nearest(name, fields)))
+			continue
+		}
+		if o.set[name] {
+			continue // the command line wins
+		}
+		value := node.Value
+		switch node.Kind {
+		case yaml.ScalarNode:
+		case yaml.SequenceNode:
+			var items []string
+			for _, n := range node.Content {
+				items = append(items, n.Value)
+			}
+			value = strings.Join(items, ",")
+		default:
+			problems = append(problems, fmt.Errorf("%s: want a value or a list", where))
+			continue
+		}
+		o.set[name] = true
+		if err := f.value.Set(value); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", where, err))
+		}
+	}
+	return problems
+}
+
+// nearest suggests the flag that was probably meant.
+func nearest(name string, fields map[string]field) string {
+	best, distance := "", 3
+	for n := range fields {
+		if d := editDistance(name, n); d < distance || d == distance && best != "" && n < best {
+			best, distance = n, d
+		}
+	}
+	if best == "" {
+		return "; --help lists all"
+	}
+	return fmt.Sprintf("; did you mean %s?", best)
+}
+
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range a {
+		prev := row[0]
+		row[0] = i + 1
+		for j := range b {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			prev, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, prev+cost)
+		}
+	}
+	return row[len(b)]
+}
+
+// Usage prints the flags by group.
+func (o *Options) Usage(w *strings.Builder, without ...string) {
+	group := ""
+	for _, f := range Defaults().fields() {
+		if slices.Contains(without, f.name) {
+			continue
+		}
+		if f.group != group {
+			group = f.group
+			fmt.Fprintf(w, "\n%s\n", group)
+		}
+		def := f.value.String()
+		if def != "" {
+			def = " (default " + def + ")"
+		}
+		fmt.Fprintf(w, "  --%s\n      %s%s\n", f.name, f.help, def)
+	}
+}
+
+// rollups says whether rollups are wanted.
+func (o *Options) rollups() bool {
+	return len(o.Rollup) > 0 && !(len(o.Rollup) == 1 && o.Rollup[0] == "off")
+}
+
+func (o *Options) policy() dedupe.Policy { return dedupe.Policy(o.Observations) }

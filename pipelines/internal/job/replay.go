@@ -1,0 +1,160 @@
+package job
+
+import (
+	"fmt"
+	"path"
+	"slices"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+
+	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/sources/datasetsource"
+)
+
+func init() {
+	register.DoFn2x0[flow.FailureBatch, func(string, flow.FailureBatch)](&byOriginFn{})
+	register.DoFn5x0[string, func(*flow.FailureBatch) bool, func(flow.RawBatch), func(flow.FailureBatch), func(flow.Count)](&againFn{})
+	register.Emitter2[string, flow.FailureBatch]()
+	register.Emitter1[flow.RawBatch]()
+	register.Emitter1[flow.FailureBatch]()
+	register.Iter1[flow.FailureBatch]()
+}
+
+// Replay is the program that reads dead letters back.
+func Replay() *Program {
+	return &Program{
+		Name:    "replay",
+		About:   "dead letters in, through the pipeline of flows: run it after a fix, or with --format corrected",
+		Without: []string{"input", "watch", "datacenter", "tenant", "raw_backup", "header"},
+		Check: func(o *Options) []error {
+			if buckets, err := datasetsource.Buckets(o.deadLetters()); err != nil || len(buckets) == 0 {
+				return append(split(err), fmt.Errorf("--dead_letters: %s has none", o.deadLetters()))
+			}
+			return nil
+		},
+		Input: (*Options).Replayed,
+	}
+}
+
+func (o *Options) deadLetters() string {
+	if o.DeadLetters != "" {
+		return o.DeadLetters
+	}
+	return path.Join(o.Output, "dead_letters")
+}
+
+// Replayed turns dead letters into raw records again, at their first positions. What
+// cannot be replayed, because the dead letter holds only a part of it, stays a dead letter
+// with the same id, so that it is not stored twice.
+func (o *Options) Replayed(s beam.Scope) (Input, error) {
+	s = s.Scope("job.Replayed")
+	buckets, err := datasetsource.Buckets(o.deadLetters())
+	if err != nil {
+		return Input{}, err
+	}
+	letters := datasetsource.ReadFailures(s, beam.CreateList(s, buckets), o.deadLetters())
+	grouped := beam.GroupByKey(s, beam.ParDo(s, &byOriginFn{}, letters))
+	raw, failures, counts := beam.ParDo3(s, &againFn{Format: o.Format}, grouped)
+	return Input{raw, failures, counts}, nil
+}
+
+// byOriginFn brings the dead letters of one file or partition together: with another
+// format its header must be found among them.
+type byOriginFn struct{}
+
+func (*byOriginFn) ProcessElement(b flow.FailureBatch, emit func(string, flow.FailureBatch)) {
+	by := map[string][]flow.Failure{}
+	var keys []string
+	for _, f := range b.Failures {
+		k := fmt.Sprintf("%s\x00%d", f.Position.Source, f.Position.Partition.Or(-1))
+		if by[k] == nil {
+			keys = append(keys, k)
+		}
+		by[k] = append(by[k], f)
+	}
+	for _, k := range keys {
+		emit(k, flow.FailureBatch{Failures: by[k]})
+	}
+}
+
+type againFn struct {
+	Format string // "" = the format that was tried
+
+	kept int64
+}
+
+func (f *againFn) StartBundle(func(flow.RawBatch), func(flow.FailureBatch), func(flow.Count)) {
+	f.kept = 0
+}
+
+func (f *againFn) ProcessElement(_ string, next func(*flow.FailureBatch) bool, emit func(flow.RawBatch), keep func(flow.FailureBatch), _ func(flow.Count)) {
+	var all []flow.Failure
+	var b flow.FailureBatch
+	for next(&b) {
+		all = append(all, b.Failures...)
+	}
+	raw, kept := again(all, f.Format)
+	for _, r := range raw {
+		emit(r)
+	}
+	if len(kept) > 0 {
+		f.kept += int64(len(kept))
+		keep(flow.FailureBatch{Failures: kept})
+	}
+}
+
+func (f *againFn) FinishBundle(_ func(flow.RawBatch), _ func(flow.FailureBatch), count func(flow.Count)) {
+	flow.EmitCount(count, "replay", "read", f.kept)
+}
+
+// again makes raw batches of the dead letters of one origin, in the order of their
+// offsets. kept are those that hold too little to be tried again.
+func again(all []flow.Failure, format string) (raw []flow.RawBatch, kept []flow.Failure) {
+	slices.SortStableFunc(all, func(a, b flow.Failure) int {
+		return int(a.Position.Offset.Or(0) - b.Position.Offset.Or(0))
+	})
+	header := ""
+	if info, ok := flow.FormatNamed(format); ok && info.Header != nil {
+		header = headerAmong(all, info.Header)
+	}
+	for _, l := range all {
+		if l.Truncated || l.Stage == fileStage {
+			kept = append(kept, l)
+			continue
+		}
+		origin := flow.Origin{Source: l.Position.Source, Partition: l.Position.Partition, Format: l.Format,
+			Header: l.Header, DataCenter: l.DataCenter, Tenant: l.Tenant}
+		if format != "" && l.Format != flow.FormatRecord {
+			if origin.Format = format; header != "" {
+				origin.Header = header
+				if l.Position.Offset.OK && l.Position.Offset.V < int64(len(header)) {
+					continue // a line of the header: no record, now that the format is known
+				}
+			}
+		}
+		r := flow.Raw{Data: []byte(l.Data), Offset: l.Position.Offset, Key: l.Position.Key, Time: l.SourceTime}
+		if n := len(raw); n > 0 && raw[n-1].Origin == origin && len(raw[n-1].Records) < 1000 {
+			raw[n-1].Records = append(raw[n-1].Records, r)
+			continue
+		}
+		raw = append(raw, flow.RawBatch{Origin: origin, Records: []flow.Raw{r}})
+	}
+	return raw, kept
+}
+
+// fileStage is the stage of filesource's own failures: a part of a file, not a record.
+const fileStage = "files"
+
+// headerAmong finds the header in the lines at the file's start: under the wrong format
+// they became dead letters themselves.
+func headerAmong(all []flow.Failure, length func([]byte) int) string {
+	var head []byte
+	for _, l := range all {
+		if !l.Position.Offset.OK || l.Position.Offset.V != int64(len(head)) || len(head) > 64<<10 {
+			break
+		}
+		head = append(append(head, l.Data...), '\n')
+	}
+	return string(head[:length(head)])
+}

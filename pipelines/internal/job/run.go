@@ -1,0 +1,245 @@
+package job
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"github.com/flowbeam/flowbeam/internal/sample"
+	"github.com/flowbeam/flowbeam/testdata"
+)
+
+// Program is one of the pipelines' programs.
+type Program struct {
+	Name, About string
+	// Without names the options that the program has not.
+	Without []string
+	// Check adds the program's own problems of the options; it may set defaults.
+	Check func(*Options) []error
+	// Input makes the raw records.
+	Input func(*Options, beam.Scope) (Input, error)
+}
+
+// Main runs the program and returns its exit status: 0, 1 where the run failed or its
+// numbers do not add up, 2 where the options have problems.
+func (p *Program) Main(args []string, stderr io.Writer) int {
+	o := Defaults()
+	for _, a := range args {
+		if a == "--help" || a == "-help" || a == "-h" {
+			fmt.Fprint(stderr, p.usage(o))
+			return 0
+		}
+	}
+	rest, problems := o.Parse(args, beamFlag)
+	if len(rest) > 0 {
+		if err := flag.CommandLine.Parse(rest); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	for _, w := range p.Without {
+		if o.set[w] {
+			problems = append(problems, fmt.Errorf("--%s: is no option of %s", w, p.Name))
+		}
+	}
+	logLevel := new(slog.LevelVar)
+	logLevel.Set(slog.LevelWarn) // the runner's own chatter
+	slog.SetDefault(slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: logLevel})))
+	beam.Init() // a worker process does not return from here
+
+	cleanup, err := p.prepare(o)
+	if err != nil {
+		problems = append(problems, err)
+	}
+	defer cleanup()
+	if len(problems) == 0 {
+		problems = append(problems, o.Validate()...)
+		if p.Check != nil {
+			problems = append(problems, p.Check(o)...)
+		}
+	}
+	if len(problems) > 0 {
+		fmt.Fprintf(stderr, "%s: %d problem(s), nothing was started:\n", p.Name, len(problems))
+		for _, e := range problems {
+			fmt.Fprintf(stderr, "  %v\n", e)
+		}
+		return 2
+	}
+	tuneMemory()
+	s, err := p.Run(context.Background(), o, stderr)
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n", p.Name, err)
+		return 1
+	}
+	if problems := s.Check(); len(problems) > 0 {
+		fmt.Fprintf(stderr, "%s: the numbers do not add up:\n", p.Name)
+		for _, e := range problems {
+			fmt.Fprintf(stderr, "  %v\n", e)
+		}
+		return 1
+	}
+	return 0
+}
+
+// tuneMemory lets the collector run less often than Go does by itself: batches are large
+// and short-lived, and at the default a third of the CPU goes into collecting them. What
+// the environment says of GOGC wins.
+func tuneMemory() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200)
+	}
+}
+
+// prepare fills in what needs files: the bundled sample, where no input was named.
+func (p *Program) prepare(o *Options) (cleanup func(), err error) {
+	cleanup = func() {}
+	if p.Input != nil || len(o.Input) > 0 || o.Watch > 0 {
+		return cleanup, nil
+	}
+	dir, err := os.MkdirTemp("", "flowbeam-sample-")
+	if err != nil {
+		return cleanup, err
+	}
+	cleanup = func() { os.RemoveAll(dir) }
+	if err := os.CopyFS(dir, testdata.Files); err != nil {
+		return cleanup, err
+	}
+	o.Input = []string{sample.URL}
+	if o.DataCenter == "" {
+		o.DataCenter = sample.DataCenter
+	}
+	if o.GeoIPCity == "" && o.GeoIPASN == "" {
+		o.GeoIPCity, o.GeoIPASN = filepath.Join(dir, "geoip", "city.mmdb"), filepath.Join(dir, "geoip", "asn.mmdb")
+	}
+	if len(o.Networks) == 0 {
+		o.Networks = []string{filepath.Join(dir, "networks.csv")}
+	}
+	return cleanup, nil
+}
+
+// Run runs the pipeline and waits for its end.
+func (p *Program) Run(ctx context.Context, o *Options, out io.Writer) (*Summary, error) {
+	if o.Quiet {
+		out = io.Discard
+	}
+	totalsFile, err := os.CreateTemp("", "flowbeam-totals-")
+	if err != nil {
+		return nil, err
+	}
+	totalsFile.Close()
+	defer os.Remove(totalsFile.Name())
+
+	started := time.Now()
+	pipeline, scope := beam.NewPipelineWithRoot()
+	input := func(o *Options, s beam.Scope) (Input, error) { return o.Files(s), nil }
+	if p.Input != nil {
+		input = p.Input
+	}
+	in, err := input(o, scope)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.Build(scope, in, started, totalsFile.Name()); err != nil {
+		return nil, err
+	}
+	runner := o.Runner
+	if runner == "direct" {
+		runner = "prism"
+		fmt.Fprintf(out, "%s: running on Beam's local runner, Prism\n", p.Name)
+	}
+	stop := progress(out, started)
+	_, err = beam.Run(ctx, runner, pipeline)
+	stop()
+	if err != nil {
+		return nil, fmt.Errorf("the job failed: %w", short(err))
+	}
+	b, err := os.ReadFile(totalsFile.Name())
+	if err != nil {
+		return nil, err
+	}
+	totals := map[string]int64{}
+	if err := json.Unmarshal(b, &totals); err != nil {
+		return nil, fmt.Errorf("the job left no totals: %w", err)
+	}
+	s := summarize(totals, time.Since(started))
+	s.Print(out, o.Output)
+	if o.Summary != "" {
+		b, err := s.JSON()
+		if err != nil {
+			return nil, err
+		}
+		if err := writeFile(o.Summary, b); err != nil {
+			return nil, fmt.Errorf("writing the summary: %w", err)
+		}
+	}
+	return &s, nil
+}
+
+// short cuts a runner's error, which repeats the bundle's whole description, to the
+// messages at its end.
+func short(err error) error {
+	const most = 2000
+	s := err.Error()
+	if len(s) <= most {
+		return err
+	}
+	return errors.New("…" + strings.ToValidUTF8(s[len(s)-most:], ""))
+}
+
+// progress prints a line every few seconds until stop is called.
+func progress(w io.Writer, started time.Time) (stop func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(3 * time.Second)
+		defer tick.Stop()
+		last := int64(0)
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				n := live.written.Load()
+				fmt.Fprintf(w, "%6.0f s   written %s (%s/s)   dead letters %s   event time up to %s\n",
+					time.Since(started).Seconds(), thousands(n), thousands((n-last)/3), thousands(live.deadLetters.Load()), eventTime())
+				last = n
+			}
+		}
+	}()
+	return func() { close(done); <-ended }
+}
+
+func eventTime() string {
+	if t := live.latest.Load(); t != 0 {
+		return time.Unix(0, t).UTC().Format("2006-01-02 15:04:05")
+	}
+	return "–"
+}
+
+// beamFlag says whether Beam's runners have a flag of that name.
+func beamFlag(name string) (boolean, ok bool) {
+	f := flag.CommandLine.Lookup(name)
+	if f == nil {
+		return false, false
+	}
+	b, isBool := f.Value.(interface{ IsBoolFlag() bool })
+	return isBool && b.IsBoolFlag(), true
+}
+
+func (p *Program) usage(o *Options) string {
+	var w strings.Builder
+	fmt.Fprintf(&w, "%s: %s\n", p.Name, p.About)
+	o.Usage(&w, p.Without...)
+	fmt.Fprintf(&w, "\nThe flags of Beam's runners, such as --endpoint or --parallelism, are taken too.\n")
+	return w.String()
+}

@@ -1,0 +1,173 @@
+package job
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Summary is what a run did, as --summary writes it.
+type Summary struct {
+	Read        int64                `json:"read"`
+	Written     int64                `json:"written"`
+	Duplicates  int64                `json:"duplicates"`
+	Gaps        int64                `json:"gaps"`
+	Late        int64                `json:"late"` // counted within written
+	DeadLetters DeadLetters          `json:"dead_letters"`
+	RollupRows  map[string]int64     `json:"rollup_rows"`
+	Sinks       map[string]SinkCount `json:"sinks"`
+	BytesRead   int64                `json:"bytes_read"` // as stored, compressed
+	Seconds     float64              `json:"seconds"`
+}
+
+// DeadLetters are the records that could not be used.
+type DeadLetters struct {
+	Total    int64            `json:"total"`
+	ByReason map[string]int64 `json:"by_reason"`
+}
+
+// SinkCount is what one sink made of what it was given.
+type SinkCount struct {
+	New          int64 `json:"new"`
+	AlreadyThere int64 `json:"already_there"`
+	Rejected     int64 `json:"rejected"`
+}
+
+// summarize makes a Summary of the run's totals.
+func summarize(totals map[string]int64, took time.Duration) Summary {
+	s := Summary{
+		DeadLetters: DeadLetters{ByReason: map[string]int64{}},
+		RollupRows:  map[string]int64{},
+		Sinks:       map[string]SinkCount{"files": {}},
+		Seconds:     float64(took.Milliseconds()) / 1000,
+	}
+	for name, n := range totals {
+		stage, what, _ := strings.Cut(name, "/")
+		switch {
+		case stage == "dead_letters":
+			s.DeadLetters.Total += n
+			s.DeadLetters.ByReason[what] += n
+		case stage == "rollup_rows":
+			s.RollupRows[what] += n
+		case strings.HasPrefix(stage, sinkStage("")):
+			sink := s.Sinks[strings.TrimPrefix(stage, sinkStage(""))]
+			switch what {
+			case "new":
+				sink.New += n
+			case "already_there":
+				sink.AlreadyThere += n
+			case "rejected":
+				sink.Rejected += n
+			}
+			s.Sinks[strings.TrimPrefix(stage, sinkStage(""))] = sink
+		case what == "read":
+			s.Read += n
+		case name == "job/written":
+			s.Written += n
+		case name == "job/late":
+			s.Late += n
+		case what == "duplicates":
+			s.Duplicates += n
+		case what == "gaps":
+			s.Gaps += n
+		case name == "files/bytes":
+			s.BytesRead += n
+		}
+	}
+	return s
+}
+
+// Check returns every way in which the numbers do not add up.
+func (s *Summary) Check() (problems []error) {
+	if out := s.Written + s.Duplicates + s.DeadLetters.Total + s.Gaps; s.Read != out {
+		problems = append(problems, fmt.Errorf("read %d, but written %d + duplicates %d + dead letters %d + gaps %d = %d: %d records are not accounted for",
+			s.Read, s.Written, s.Duplicates, s.DeadLetters.Total, s.Gaps, out, s.Read-out))
+	}
+	adds := func(sink string, given int64) {
+		c := s.Sinks[sink]
+		if sum := c.New + c.AlreadyThere + c.Rejected; sum != given {
+			problems = append(problems, fmt.Errorf("sink %s was given %d, but new %d + already there %d + rejected %d = %d", sink, given, c.New, c.AlreadyThere, c.Rejected, sum))
+		}
+	}
+	adds("files", s.Written)
+	rejected := int64(0)
+	for name, c := range s.Sinks {
+		if name != "files_dead_letters" {
+			rejected += c.Rejected
+		}
+	}
+	for level, rows := range s.RollupRows {
+		adds("files_rollup_"+level, rows)
+	}
+	adds("files_dead_letters", s.DeadLetters.Total+rejected)
+	return problems
+}
+
+// Print writes the summary for a person.
+func (s *Summary) Print(w io.Writer, output string) {
+	row := func(name string, n int64, note string) { fmt.Fprintf(w, "  %-28s %14s%s\n", name, thousands(n), note) }
+	fmt.Fprintf(w, "\nread %s records, %s bytes, in %.1f s\n", thousands(s.Read), thousands(s.BytesRead), s.Seconds)
+	late := ""
+	if s.Late > 0 {
+		late = fmt.Sprintf("   (%s of them late)", thousands(s.Late))
+	}
+	row("written", s.Written, late)
+	row("duplicates", s.Duplicates, "")
+	row("gaps (no-data rows)", s.Gaps, "")
+	row("dead letters", s.DeadLetters.Total, "")
+	for _, r := range sorted(s.DeadLetters.ByReason) {
+		row("  "+r, s.DeadLetters.ByReason[r], "")
+	}
+	if len(s.RollupRows) > 0 {
+		fmt.Fprintf(w, "rollup rows\n")
+		for _, l := range sortedLevels(s.RollupRows) {
+			row(l, s.RollupRows[l], "")
+		}
+	}
+	fmt.Fprintf(w, "in %s\n  %-28s %14s %14s %14s\n", output, "", "new", "already there", "rejected")
+	for _, name := range sorted(s.Sinks) {
+		c := s.Sinks[name]
+		dir := strings.TrimPrefix(strings.TrimPrefix(name, "files"), "_")
+		if dir == "" {
+			dir = "flows"
+		}
+		fmt.Fprintf(w, "  %-28s %14s %14s %14s\n", dir+"/", thousands(c.New), thousands(c.AlreadyThere), thousands(c.Rejected))
+	}
+}
+
+// JSON is the summary as --summary writes it.
+func (s *Summary) JSON() ([]byte, error) {
+	b, err := json.Marshal(s)
+	return append(b, '\n'), err
+}
+
+func sorted[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// sortedLevels sorts rollup levels by their length.
+func sortedLevels(m map[string]int64) []string {
+	keys := sorted(m)
+	slices.SortStableFunc(keys, func(a, b string) int {
+		x, _ := time.ParseDuration(a)
+		y, _ := time.ParseDuration(b)
+		return int(x.Seconds() - y.Seconds())
+	})
+	return keys
+}
+
+func thousands(n int64) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
