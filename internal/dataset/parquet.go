@@ -297,6 +297,9 @@ func (s *parquetStage[T]) writeTo(f frame, skip []bool) error {
 	return w.Flush()
 }
 
+// absent is a chunk of nulls: their definition level is 0. It is only read.
+var absent [parquetChunk]parquet.Value
+
 // columnScratch is memory that columns use one after another.
 type columnScratch struct {
 	vals [parquetChunk]parquet.Value
@@ -318,31 +321,43 @@ func (c *stageColumn) writeTo(w *parquet.ColumnWriter, sc *columnScratch, index,
 	}
 	row, value := 0, 0
 	span := func(n int, present bool) error {
-		for ; n > 0; n-- {
-			if skip == nil || !skip[row] {
-				switch {
-				case present:
-					sc.vals[sc.n] = c.value(value, sc)
-				case c.optional:
-					sc.vals[sc.n] = parquet.Value{}
-				default:
-					sc.vals[sc.n] = c.zero()
-				}
-				level := 0
-				if present && c.optional {
-					level = 1
-				}
-				sc.vals[sc.n] = sc.vals[sc.n].Level(0, level, index)
-				sc.n++
+		// Most columns are absent in most rows: those go over in whole chunks.
+		if !present && c.optional && skip == nil && n >= 16 {
+			if err := flush(); err != nil {
+				return err
 			}
-			row++
-			if present {
-				value++
-			}
-			if sc.n == len(sc.vals) {
-				if err := flush(); err != nil {
+			row += n
+			for n > 0 {
+				m := min(n, len(absent))
+				if _, err := w.WriteRowValues(absent[:m]); err != nil {
 					return err
 				}
+				n -= m
+			}
+			return nil
+		}
+		for end := row + n; row < end; row++ {
+			if skip == nil || !skip[row] {
+				v := &sc.vals[sc.n]
+				switch {
+				case present:
+					*v = c.value(value, sc)
+					if c.optional {
+						*v = v.Level(0, 1, index)
+					}
+				case c.optional:
+					*v = parquet.Value{}
+				default:
+					*v = c.zero()
+				}
+				if sc.n++; sc.n == len(sc.vals) {
+					if err := flush(); err != nil {
+						return err
+					}
+				}
+			}
+			if present {
+				value++
 			}
 		}
 		return nil

@@ -334,6 +334,9 @@ func (w *Writer[T]) stagePart(ctx context.Context, g *group[T], skip []bool) (St
 		if err != nil {
 			return err
 		}
+		if !slices.Contains(skip, true) {
+			skip = nil // all rows, which is quicker to write
+		}
 		if err := g.stage.writeTo(f, skip); err != nil {
 			return err
 		}
