@@ -108,6 +108,7 @@ type rowStage[T any] struct {
 	open   func(io.Writer) (rowFrame, error)
 
 	chunks [][]byte
+	free   [][]byte // chunks that a reset has emptied
 	ends   []uint32 // of each row in its chunk; a chunk's rows follow each other
 	first  []int    // of each chunk: its first row
 	size   int
@@ -125,7 +126,11 @@ func (s *rowStage[T]) add(row *T) {
 		if n == 0 {
 			size = 4 << 10
 		}
-		s.chunks = append(s.chunks, make([]byte, 0, size))
+		if f := len(s.free); f > 0 {
+			s.chunks, s.free = append(s.chunks, s.free[f-1]), s.free[:f-1]
+		} else {
+			s.chunks = append(s.chunks, make([]byte, 0, size))
+		}
 		s.first = append(s.first, len(s.ends))
 		n++
 	}
@@ -165,11 +170,13 @@ func (s *rowStage[T]) writeTo(f frame, skip []bool) error {
 }
 
 func (s *rowStage[T]) reset() {
-	if len(s.chunks) > 0 {
-		s.chunks = append(s.chunks[:0], s.chunks[len(s.chunks)-1][:0])
-		s.first = append(s.first[:0], 0)
+	for i, c := range s.chunks {
+		if cap(c) <= 2*chunkSize { // one long row must not be paid for ever
+			s.free = append(s.free, c[:0])
+		}
+		s.chunks[i] = nil
 	}
-	s.ends, s.size = s.ends[:0], 0
+	s.chunks, s.first, s.ends, s.size = s.chunks[:0], s.first[:0], s.ends[:0], 0
 }
 
 // column is what a reader asks for: a name and how its text is to be read.

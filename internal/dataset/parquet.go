@@ -109,9 +109,9 @@ func parquetCodec(c Compression) compress.Codec {
 // parquetStage holds rows as columns, so that writing them is one run over each column.
 type parquetStage[T any] struct {
 	table  *flow.Table[T]
-	schema *parquet.Schema
 	comp   Compression
 	cols   []stageColumn
+	writer *parquet.GenericWriter[any] // of the last file, whose buffers the next one uses
 	n      int
 	size   int
 	arena  []byte // what strings of the stage point into: none of a row is kept
@@ -260,21 +260,31 @@ func (s *parquetStage[T]) add(row *T) {
 }
 
 type parquetFile struct {
-	w *parquet.GenericWriter[any]
+	w    *parquet.GenericWriter[any]
+	done func(*parquet.GenericWriter[any])
 }
 
-func (f *parquetFile) close() error { return f.w.Close() }
-
-func (s *parquetStage[T]) begin(w io.Writer) (frame, error) {
-	if s.schema == nil {
-		s.schema = parquetSchema(s.table)
+func (f *parquetFile) close() error {
+	if err := f.w.Close(); err != nil {
+		return err
 	}
-	return &parquetFile{parquet.NewGenericWriter[any](w, s.schema,
-		parquet.Compression(parquetCodec(s.comp)),
-		parquet.PageBufferSize(parquetPage),
-		parquet.DictionaryMaxBytes(1<<20),
-		parquet.CreatedBy("flowbeam", flow.Version, ""),
-	)}, nil
+	f.done(f.w) // only a writer that came to its end is used again
+	return nil
+}
+
+func (s *parquetStage[T]) begin(out io.Writer) (frame, error) {
+	w := s.writer
+	s.writer = nil
+	if w != nil {
+		w.Reset(out)
+	} else {
+		w = parquet.NewGenericWriter[any](out, parquetSchema(s.table),
+			parquet.Compression(parquetCodec(s.comp)),
+			parquet.PageBufferSize(parquetPage),
+			parquet.DictionaryMaxBytes(1<<20),
+			parquet.CreatedBy("flowbeam", flow.Version, ""))
+	}
+	return &parquetFile{w, func(w *parquet.GenericWriter[any]) { w.Reset(nil); s.writer = w }}, nil
 }
 
 const (

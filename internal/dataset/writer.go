@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/flowbeam/flowbeam/flow"
@@ -37,13 +38,13 @@ type Config struct {
 	Format       Format
 	Compression  Compression
 	FlushRecords int // rows held in memory by one bundle; 0 = 200,000
-	FlushBytes   int // bytes held in memory by one bundle; 0 = 128 MiB
+	FlushBytes   int // bytes held in memory by one bundle; 0 = 64 MiB
 }
 
 // The defaults of Config.
 const (
 	DefaultFlushRecords = 200_000
-	DefaultFlushBytes   = 128 << 20
+	DefaultFlushBytes   = 64 << 20
 )
 
 // staleTemporary is the age after which a file under _tmp has no writer any more.
@@ -60,6 +61,7 @@ type Writer[T any] struct {
 	fields  []*flow.Column[T] // partition columns
 	ids     *idCache
 	idCol   string
+	spare   sync.Pool // of stages that were written and emptied
 	maxTry  int
 	newPart func(dir string, n int) // tests: called before a part is committed
 }
@@ -214,9 +216,12 @@ func (b *Bundle[T]) group(row *T) (*group[T], error) {
 	}
 	g := b.groups[string(key)]
 	if g == nil {
-		st, err := newStage(w.spec.Table, w.cfg.Format, w.cfg.Compression)
-		if err != nil {
-			return nil, err
+		st, ok := w.spare.Get().(stage[T])
+		if !ok {
+			var err error
+			if st, err = newStage(w.spec.Table, w.cfg.Format, w.cfg.Compression); err != nil {
+				return nil, err
+			}
 		}
 		g = &group[T]{start: start, stage: st,
 			dir: shardDir(bucketPath(start, w.length), string(key[fixed:]), shard)}
@@ -240,6 +245,8 @@ func (b *Bundle[T]) Flush(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("%s/%s: %w", b.w.cfg.Dir, g.dir, err)
 		}
+		g.stage.reset()
+		b.w.spare.Put(g.stage)
 		b.stats.New += st.New
 		b.stats.AlreadyThere += st.AlreadyThere
 		b.stats.Parts += st.Parts

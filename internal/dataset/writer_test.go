@@ -208,23 +208,29 @@ func TestOtherLayoutOptionsAreRefusedWithBothValues(t *testing.T) {
 	}
 }
 
-// meet makes n writers arrive at the same next part before any of them takes it.
+// meet makes n writers arrive at the same next part before any of them takes it. A writer
+// that failed before is not waited for longer than a few seconds.
 func meet(n int) func(dir string, part int) {
 	var mu sync.Mutex
-	waiting := map[string]*sync.WaitGroup{}
+	here := map[string]int{}
+	all := map[string]chan struct{}{}
 	return func(dir string, part int) {
 		if part != 1 {
 			return
 		}
 		mu.Lock()
-		if waiting[dir] == nil {
-			waiting[dir] = &sync.WaitGroup{}
-			waiting[dir].Add(n)
+		if all[dir] == nil {
+			all[dir] = make(chan struct{})
 		}
-		wg := waiting[dir]
+		if here[dir]++; here[dir] == n {
+			close(all[dir])
+		}
+		c := all[dir]
 		mu.Unlock()
-		wg.Done()
-		wg.Wait()
+		select {
+		case <-c:
+		case <-time.After(5 * time.Second):
+		}
 	}
 }
 

@@ -112,7 +112,7 @@ func FlushRecords(n int) Option {
 }
 
 // FlushBytes sets how many bytes a bundle holds before it writes them, in memory and so
-// before compression. Default 128 MiB.
+// before compression. Default 64 MiB.
 func FlushBytes(n int) Option {
 	return func(o *options) error {
 		if n <= 0 {
