@@ -163,9 +163,6 @@ func By(s beam.Scope, batches beam.PCollection, opts ...Option) (levels []Level,
 	if err := Validate(o.fields, o.measures, o.every); err != nil {
 		panic(fmt.Sprintf("rollup.By: %v", err))
 	}
-	if o.bounded {
-		o.windows = append(o.windows, windowing.Once())
-	}
 	slices.Sort(o.every)
 
 	slabs, counts := beam.ParDo2(s, &partialFn{Fields: o.fields, Measures: o.measures, Every: o.every, Shards: o.shards, Cells: o.cells}, batches)
@@ -173,7 +170,13 @@ func By(s beam.Scope, batches beam.PCollection, opts ...Option) (levels []Level,
 		name := LevelName(every)
 		s := s.Scope(name)
 		keyed := beam.ParDo(s, &levelFn{Every: every}, slabs)
-		grouped := beam.GroupByKey(s, windowing.Fixed(s, keyed, every, o.windows...))
+		// The key has the window in it. Bounded input is grouped by the key alone, in the
+		// global window: where it comes from behind another grouping, the watermark has
+		// reached the end of time already and every window would be too late.
+		if !o.bounded {
+			keyed = windowing.Fixed(s, keyed, every, o.windows...)
+		}
+		grouped := beam.GroupByKey(s, keyed)
 		rows := beam.ParDo(s, &mergeFn{Level: name, Fields: o.fields, Measures: o.measures, Every: every}, grouped)
 		levels = append(levels, Level{Name: name, Every: every, Rows: windowing.Global(s, rows)})
 	}
