@@ -2,7 +2,6 @@ package dataset
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -12,51 +11,6 @@ import (
 	"github.com/hamba/avro/v2"
 	"github.com/hamba/avro/v2/ocf"
 )
-
-// avroSchema is the table's schema: required columns plain, all others a union with null.
-func avroSchema[T any](t *flow.Table[T]) string {
-	type field struct {
-		Name    string `json:"name"`
-		Type    any    `json:"type"`
-		Doc     string `json:"doc,omitempty"`
-		Default any    `json:"default,omitempty"`
-	}
-	type record struct {
-		Type      string  `json:"type"`
-		Name      string  `json:"name"`
-		Namespace string  `json:"namespace"`
-		Fields    []field `json:"fields"`
-	}
-	r := record{Type: "record", Name: t.Name, Namespace: "flowbeam"}
-	for i := range t.Columns {
-		c := &t.Columns[i]
-		var typ any
-		switch c.Kind {
-		case flow.KindInt:
-			typ = "long"
-		case flow.KindFloat:
-			typ = "double"
-		case flow.KindBool:
-			typ = "boolean"
-		case flow.KindBytes:
-			typ = "bytes"
-		case flow.KindTime:
-			typ = map[string]string{"type": "long", "logicalType": "timestamp-micros"}
-		default:
-			typ = "string"
-		}
-		f := field{Name: c.Name, Type: typ, Doc: c.Doc}
-		if !c.Required {
-			f.Type, f.Default = []any{"null", typ}, json.RawMessage("null")
-		}
-		r.Fields = append(r.Fields, f)
-	}
-	b, err := json.Marshal(r)
-	if err != nil {
-		panic("dataset: " + err.Error())
-	}
-	return string(b)
-}
 
 // newAvroRow returns the encoder of one row in Avro's binary form. It is written out here
 // because the library's own goes through a map, at 40 allocations a record.

@@ -88,7 +88,7 @@ func newStage[T any](t *flow.Table[T], f Format, c Compression) (stage[T], error
 			open: func(w io.Writer) (rowFrame, error) { return openText(w, c, csvHeader(t)) }}, nil
 	case Avro:
 		return &rowStage[T]{append: newAvroRow(t),
-			open: func(w io.Writer) (rowFrame, error) { return openAvro(w, avroSchema(t), c) }}, nil
+			open: func(w io.Writer) (rowFrame, error) { return openAvro(w, string(t.AvroSchema()), c) }}, nil
 	case Parquet:
 		return newParquetStage(t, c), nil
 	}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/flowbeam/flowbeam/flow"
 )
@@ -85,9 +84,7 @@ func appendCSVValue(b []byte, v flow.Value) []byte {
 }
 
 func appendCSVText(b []byte, s string) []byte {
-	if !utf8.ValidString(s) {
-		s = strings.ToValidUTF8(s, "\ufffd")
-	}
+	s = validText(s)
 	if !strings.ContainsAny(s, "\",\r\n") && !strings.HasPrefix(s, " ") {
 		return append(b, s...)
 	}

@@ -29,12 +29,16 @@ func microsValue(us int64) flow.Value {
 	return flow.TimeValue(flow.Time(us * 1000))
 }
 
-// validText is s as UTF-8, as flow.AppendJSON has it.
+// validText is s as UTF-8: each byte that is not becomes U+FFFD, as flow.AppendJSON has it.
 func validText(s string) string {
 	if utf8.ValidString(s) {
 		return s
 	}
-	return strings.ToValidUTF8(s, "\ufffd")
+	var b strings.Builder
+	for _, r := range s { // a range gives U+FFFD for each such byte
+		b.WriteRune(r)
+	}
+	return b.String()
 }
 
 // highCardinality names the string columns for which a dictionary would only cost.

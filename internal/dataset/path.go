@@ -85,8 +85,8 @@ func parseBucket(name string, length time.Duration) (flow.Time, error) {
 	return flow.TimeOf(t), nil
 }
 
-func shardDir(bucket, partition string, shard uint32) string {
-	return bucket + partition + "/shard-" + strconv.Itoa(int(shard))
+func shardDir(bucket, partition string, shard int) string {
+	return bucket + partition + "/shard-" + strconv.Itoa(shard)
 }
 
 // partName is the name of part n, from 1.

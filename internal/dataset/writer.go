@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/flowbeam/flowbeam/flow"
-	"github.com/flowbeam/flowbeam/internal/bucket"
+	"github.com/flowbeam/flowbeam/internal/shard"
 )
 
 // Spec says how a type of rows is kept.
@@ -190,10 +190,10 @@ func (b *Bundle[T]) group(row *T) (*group[T], error) {
 	if t != 0 {
 		start = t.Truncate(w.length)
 	}
-	shard := bucket.Shard(w.spec.ID(row), w.layout.Shards)
+	n := shard.Of(w.spec.ID(row), w.layout.Shards)
 	key := append(b.key[:0],
 		byte(start>>56), byte(start>>48), byte(start>>40), byte(start>>32), byte(start>>24), byte(start>>16), byte(start>>8), byte(start),
-		byte(shard>>8), byte(shard))
+		byte(n>>8), byte(n))
 	fixed := len(key)
 	for _, c := range w.fields {
 		key = append(key, '/')
@@ -224,7 +224,7 @@ func (b *Bundle[T]) group(row *T) (*group[T], error) {
 			}
 		}
 		g = &group[T]{start: start, stage: st,
-			dir: shardDir(bucketPath(start, w.length), string(key[fixed:]), shard)}
+			dir: shardDir(bucketPath(start, w.length), string(key[fixed:]), n)}
 		b.groups[string(key)] = g
 		b.touched[start] = true
 	}
