@@ -15,7 +15,8 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"github.com/flowbeam/flowbeam/flow"
-	"github.com/flowbeam/flowbeam/internal/bucket"
+	"github.com/flowbeam/flowbeam/internal/shard"
+	"github.com/flowbeam/flowbeam/windowing"
 )
 
 func init() {
@@ -62,7 +63,7 @@ func Lateness(d time.Duration) Option {
 // Shards is the number of keys, a power of two, that one minute is spread over. Default
 // 4; at 58,000 records a second 64 keep a key at 55,000 ids.
 func Shards(n int) Option {
-	return func(o *exactOptions) error { o.shards = n; return bucket.CheckShards(n) }
+	return func(o *exactOptions) error { o.shards = n; return shard.Check(n) }
 }
 
 // CheckHorizon says whether a horizon suits the allowed lateness of rollups.
@@ -128,7 +129,7 @@ func (f *shardFn) ProcessElement(b flow.Batch, emit func(string, []byte)) error 
 	var current []*flow.BatchEncoder
 	for i := range b.Records {
 		r := &b.Records[i]
-		m, shard := bucket.Of(r.EventTime, exactBucket), bucket.Shard(r.ID, f.Shards)
+		m, n := windowing.Bucket(r.EventTime, exactBucket), shard.Of(r.ID, f.Shards)
 		if current == nil || m != minute {
 			minute = m
 			if current == nil {
@@ -136,14 +137,14 @@ func (f *shardFn) ProcessElement(b flow.Batch, emit func(string, []byte)) error 
 			}
 			clear(current)
 		}
-		slab := current[shard]
+		slab := current[n]
 		if slab == nil {
-			key := bucket.Key(m, shard)
+			key := windowing.Key(m, n)
 			if slab = f.slabs[key]; slab == nil {
 				slab = &flow.BatchEncoder{Watermark: b.Watermark}
 				f.slabs[key] = slab
 			}
-			current[shard] = slab
+			current[n] = slab
 		}
 		before := slab.Size()
 		slab.Watermark = min(slab.Watermark, b.Watermark)
@@ -151,7 +152,7 @@ func (f *shardFn) ProcessElement(b flow.Batch, emit func(string, []byte)) error 
 		f.size += slab.Size() - before
 		if slab.Len() >= slabRecords {
 			f.size -= slab.Size()
-			emit(bucket.Key(m, shard), slab.Bytes())
+			emit(windowing.Key(m, n), slab.Bytes())
 			slab.Watermark = b.Watermark
 		}
 	}
@@ -270,7 +271,7 @@ func (f *exactFn) seen(sp state.Provider, tp timers.Provider, key string) (map[f
 		}
 	}
 	if n == 0 {
-		start, _, err := bucket.Parse(key)
+		start, _, err := windowing.ParseKey(key)
 		if err != nil {
 			return nil, fmt.Errorf("dedupe.Exact: %w", err)
 		}

@@ -15,7 +15,8 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/teststream"
 
 	"github.com/flowbeam/flowbeam/flow"
-	"github.com/flowbeam/flowbeam/internal/bucket"
+	"github.com/flowbeam/flowbeam/internal/shard"
+	"github.com/flowbeam/flowbeam/windowing"
 )
 
 func TestMain(m *testing.M) { ptest.Main(m) }
@@ -123,8 +124,8 @@ func TestExactRefusesAHorizonBelowTheLateness(t *testing.T) {
 	Exact(s, beam.Create(s, flow.Batch{}), Horizon(time.Hour), Lateness(2*time.Hour))
 }
 
-// shard runs one bundle of shardFn and returns what it emits, by key.
-func shard(t testing.TB, f *shardFn, batches ...flow.Batch) (keys []string, out map[string][]flow.Record) {
+// shardBundle runs one bundle of shardFn and returns what it emits, by key.
+func shardBundle(t testing.TB, f *shardFn, batches ...flow.Batch) (keys []string, out map[string][]flow.Record) {
 	t.Helper()
 	out = map[string][]flow.Record{}
 	emit := func(k string, slab []byte) {
@@ -153,16 +154,16 @@ func TestShardingKeepsEveryRecordUnderTheKeyOfItsMinuteAndShard(t *testing.T) {
 		b.Records = append(b.Records, rec(fmt.Sprint(i), time.Duration(i%7)*30*time.Second))
 		want++
 	}
-	keys, out := shard(t, &shardFn{Shards: 2}, b, flow.Batch{Records: b.Records[:10]})
+	keys, out := shardBundle(t, &shardFn{Shards: 2}, b, flow.Batch{Records: b.Records[:10]})
 	got := 0
 	for k, records := range out {
-		start, sh, err := bucket.Parse(k)
+		start, sh, err := windowing.ParseKey(k)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, r := range records {
 			got++
-			if bucket.Of(r.EventTime, time.Minute) != start || bucket.Shard(r.ID, 2) != sh {
+			if windowing.Bucket(r.EventTime, time.Minute) != start || shard.Of(r.ID, 2) != sh {
 				t.Fatalf("record %s is under key (%v, %d)", r.UserID, start, sh)
 			}
 		}
@@ -170,7 +171,7 @@ func TestShardingKeepsEveryRecordUnderTheKeyOfItsMinuteAndShard(t *testing.T) {
 	if got != want+10 {
 		t.Errorf("%d records came out, want %d", got, want+10)
 	}
-	again, _ := shard(t, &shardFn{Shards: 2}, b, flow.Batch{Records: b.Records[:10]})
+	again, _ := shardBundle(t, &shardFn{Shards: 2}, b, flow.Batch{Records: b.Records[:10]})
 	if !slices.Equal(keys, again) {
 		t.Error("the same bundle emitted its keys in another order")
 	}

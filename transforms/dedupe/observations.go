@@ -13,7 +13,8 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"github.com/flowbeam/flowbeam/flow"
-	"github.com/flowbeam/flowbeam/internal/bucket"
+	"github.com/flowbeam/flowbeam/internal/shard"
+	"github.com/flowbeam/flowbeam/windowing"
 )
 
 func init() {
@@ -151,7 +152,7 @@ func (f *observedFn) ProcessElement(b flow.Batch, emit func(string, []byte), pas
 			alone = append(alone, *r)
 			continue
 		}
-		key := bucket.Key(bucket.Of(r.EventTime, time.Duration(f.EveryNS)), bucket.Shard(conversation(r), observedShards))
+		key := windowing.Key(windowing.Bucket(r.EventTime, time.Duration(f.EveryNS)), shard.Of(conversation(r), observedShards))
 		slab := f.slabs[key]
 		if slab == nil {
 			slab = &flow.BatchEncoder{Watermark: b.Watermark}
@@ -208,7 +209,7 @@ func (f *decideFn) ProcessElement(sp state.Provider, tp timers.Provider, key str
 	if winners != nil {
 		return f.late(slab, winners, emit)
 	}
-	start, _, err := bucket.Parse(key)
+	start, _, err := windowing.ParseKey(key)
 	if err != nil {
 		return fmt.Errorf("dedupe.Observations: %w", err)
 	}
@@ -266,7 +267,7 @@ func (f *decideFn) OnTimer(_ context.Context, _ beam.EventTime, sp state.Provide
 	if !decided {
 		return f.Decided.Clear(sp)
 	}
-	start, _, err := bucket.Parse(key)
+	start, _, err := windowing.ParseKey(key)
 	if err != nil {
 		return fmt.Errorf("dedupe.Observations: %w", err)
 	}

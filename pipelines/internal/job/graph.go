@@ -96,6 +96,9 @@ func (o *Options) Build(s beam.Scope, in Input, now time.Time, totals string) er
 		if err != nil {
 			return err
 		}
+		if o.Observations != "off" {
+			forRollups, _, _ = flow.Apply(s, forRollups, &observedOnce{})
+		}
 		opts := []rollup.Option{
 			rollup.Fields(o.Rollup...), rollup.Measures(o.measures()...), rollup.Every(o.RollupWindows...),
 			rollup.Lateness(o.AllowedLateness),

@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
 
 	"github.com/flowbeam/flowbeam/internal/sample"
 	"github.com/flowbeam/flowbeam/testdata"
@@ -52,10 +52,8 @@ func (p *Program) Main(args []string, stderr io.Writer) int {
 			problems = append(problems, fmt.Errorf("--%s: is no option of %s", w, p.Name))
 		}
 	}
-	logLevel := new(slog.LevelVar)
-	logLevel.Set(slog.LevelWarn) // the runner's own chatter
-	slog.SetDefault(slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: logLevel})))
-	beam.Init() // a worker process does not return from here
+	log.LogLevel = "warn" // below it is the runner's own chatter
+	beam.Init()           // a worker process does not return from here
 
 	cleanup, err := p.prepare(o)
 	if err != nil {

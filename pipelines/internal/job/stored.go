@@ -13,6 +13,7 @@ import (
 func init() {
 	flow.RegisterStep("unstored", &unstored{})
 	flow.RegisterStep("on_time", &onTime{})
+	flow.RegisterStep("observed_once", &observedOnce{})
 	register.DoFn2x1[string, func(string), error](&touchedFn{})
 	register.Emitter1[string]()
 }
@@ -39,6 +40,14 @@ func (*onTime) Process(r *flow.Record) (bool, error) {
 	r.Late = false
 	return true, nil
 }
+
+// observedOnce leaves out what another observer said already: it is stored, marked, but
+// would be counted twice.
+type observedOnce struct{}
+
+func (*observedOnce) Setup(context.Context) error { return nil }
+
+func (*observedOnce) Process(r *flow.Record) (bool, error) { return r.Observation != "duplicate", nil }
 
 // touchedFn turns a touched bucket of a stored unit into all buckets of that unit.
 type touchedFn struct {

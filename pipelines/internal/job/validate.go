@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/flowbeam/flowbeam/flow"
-	"github.com/flowbeam/flowbeam/internal/bucket"
 	"github.com/flowbeam/flowbeam/internal/filesystem"
+	"github.com/flowbeam/flowbeam/internal/shard"
 	"github.com/flowbeam/flowbeam/sinks/filesink"
 	"github.com/flowbeam/flowbeam/sources/filesource"
 	"github.com/flowbeam/flowbeam/transforms/anonymize"
@@ -81,7 +81,7 @@ func (o *Options) Validate() (problems []error) {
 	}
 
 	one("dedupe", o.Dedupe, "exact", "off")
-	add("dedupe_shards", bucket.CheckShards(o.DedupeShards))
+	add("dedupe_shards", shard.Check(o.DedupeShards))
 	if o.DedupeHorizon <= 0 {
 		add("dedupe_horizon", fmt.Errorf("%v is not positive", o.DedupeHorizon))
 	}
