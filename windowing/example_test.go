@@ -71,11 +71,11 @@ func ExampleStreamBounds() {
 	}
 	for _, event := range []flow.Time{received.Add(-23 * time.Hour), received.Add(2 * time.Hour)} {
 		keep, _, err := steps.Process(&flow.Record{EventTime: event, Received: received})
-		fmt.Println(keep, flow.ReasonOf(err, ""))
+		fmt.Println(keep, err)
 	}
 	// Output:
-	// true
-	// false time_range
+	// true <nil>
+	// false event time 2026-03-01T14:00:00Z is more than 1h0m0s after the receive time 2026-03-01T12:00:00Z
 }
 
 func ExampleMarkLate() {

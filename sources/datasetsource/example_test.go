@@ -6,7 +6,9 @@ import (
 	"os"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
+	"github.com/flowbeam/flowbeam/flow"
 	"github.com/flowbeam/flowbeam/flowtest"
 	"github.com/flowbeam/flowbeam/internal/dataset"
 	"github.com/flowbeam/flowbeam/sources/datasetsource"
@@ -30,6 +32,57 @@ func ExampleRead() {
 	p, s := beam.NewPipelineWithRoot()
 	batches := datasetsource.Read(s, beam.CreateList(s, append(names, names...)), dir)
 	flowtest.Equal(s, batches, records)
+	fmt.Println(ptest.Run(p))
+	// Output:
+	// [2026-01-02T03:00:00Z] <nil>
+	// <nil>
+}
+
+// The dead letters of a run, to look at or to try again.
+func ExampleReadFailures() {
+	dir, _ := os.MkdirTemp("", "dead_letters")
+	defer os.RemoveAll(dir)
+	failure := flow.Failure{
+		Stage: "parse", Reason: flow.ReasonSyntax, Error: "unexpected end", Data: `{"src`, Size: 5, Format: "canopus",
+		Position: flow.Position{Source: "a.ndjson", Offset: flow.N(712)}, SourceTime: flow.TimeOf(flowtest.Start), Version: flow.Version,
+	}
+	// In a pipeline filesink.WriteFailures does this.
+	w, _ := dataset.Open(context.Background(), dataset.Failures(), dataset.Config{Dir: dir, Want: dataset.WantFailures(), Format: dataset.NDJSON})
+	b := w.NewBundle()
+	b.Add(context.Background(), &failure)
+	b.Flush(context.Background())
+
+	names, err := datasetsource.Buckets(dir)
+	fmt.Println(names, err)
+	p, s := beam.NewPipelineWithRoot()
+	failures := datasetsource.ReadFailures(s, beam.CreateList(s, names), dir)
+	flowtest.EqualFailures(s, failures, []flow.Failure{failure})
+	fmt.Println(ptest.Run(p))
+	// Output:
+	// [2026-01-02T00:00:00Z] <nil>
+	// <nil>
+}
+
+// The raw backup, read back into the records that the source gave.
+func ExampleReadRaw() {
+	dir, _ := os.MkdirTemp("", "raw")
+	defer os.RemoveAll(dir)
+	raw := flow.RawBatch{
+		Origin:  flow.Origin{Source: "conn.log", Format: "zeek", DataCenter: "fra"},
+		Records: []flow.Raw{{Data: []byte("1\t2\t3"), Offset: flow.N(120), Time: flow.TimeOf(flowtest.Start)}},
+	}
+	// In a pipeline filesink.WriteRaw does this.
+	w, _ := dataset.Open(context.Background(), dataset.Raw(), dataset.Config{Dir: dir, Want: dataset.WantRaw(), Format: dataset.Parquet})
+	b := w.NewBundle()
+	row := dataset.RawRowOf(&raw, 0)
+	b.Add(context.Background(), &row)
+	b.Flush(context.Background())
+
+	names, err := datasetsource.Buckets(dir)
+	fmt.Println(names, err)
+	p, s := beam.NewPipelineWithRoot()
+	back := datasetsource.ReadRaw(s, beam.CreateList(s, names), dir)
+	passert.Equals(s, back, raw)
 	fmt.Println(ptest.Run(p))
 	// Output:
 	// [2026-01-02T03:00:00Z] <nil>
