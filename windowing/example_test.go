@@ -34,7 +34,7 @@ func ExampleFileBounds() {
 	fmt.Println(err)
 	// Output:
 	// bounds time_range
-	// event time 2026-04-12T04:00:00Z is after 2026-03-02T12:00:00Z
+	// event time 2026-04-12T04:00:00Z is after the latest that is accepted
 }
 
 func ExampleLate() {

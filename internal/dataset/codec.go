@@ -216,6 +216,12 @@ func ReadRows[T any](file File, t *flow.Table[T], format Format, comp Compressio
 	return readRows(file, Spec[T]{Table: t}, format, comp, f)
 }
 
+// ReadSpecRows is ReadRows for a dataset's rows, derived columns that its Spec can take back
+// included.
+func ReadSpecRows[T any](file File, spec Spec[T], format Format, comp Compression, f func(*T) error) error {
+	return readRows(file, spec, format, comp, f)
+}
+
 // readRows is ReadRows with setters for derived columns that can be taken back.
 func readRows[T any](file File, spec Spec[T], format Format, comp Compression, f func(*T) error) error {
 	t, set := spec.Table, spec.SetDerived

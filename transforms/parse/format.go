@@ -2,6 +2,7 @@ package parse
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/flowbeam/flowbeam/flow"
@@ -64,4 +65,15 @@ func formatNamed(name string) (Format, bool) {
 	defer formatMu.RUnlock()
 	f, ok := formats[name]
 	return f, ok
+}
+
+// NewDecoder returns a decoder of a registered format, for a plain loop without a
+// pipeline. It does not do what [Records] does around it: ids of formats that leave them
+// to it, bounds, Community ID, dead letters.
+func NewDecoder(format, header string) (Decoder, error) {
+	f, ok := formatNamed(format)
+	if !ok {
+		return nil, fmt.Errorf("parse.NewDecoder: format %q is unknown; known are %s", format, strings.Join(flow.FormatNames(), ", "))
+	}
+	return f.New(header)
 }
