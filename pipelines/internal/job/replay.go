@@ -125,7 +125,8 @@ func again(all []flow.Failure, format string) (raw []flow.RawBatch, kept []flow.
 		}
 		origin := flow.Origin{Source: l.Position.Source, Partition: l.Position.Partition, Format: l.Format,
 			Header: l.Header, DataCenter: l.DataCenter, Tenant: l.Tenant}
-		if format != "" && l.Format != flow.FormatRecord {
+		// What a Step or a sink refused is a record as JSON, whatever the input's format.
+		if format != "" && (l.Format != flow.FormatRecord || l.Stage == "parse") {
 			if origin.Format = format; header != "" {
 				origin.Header = header
 				if l.Position.Offset.OK && l.Position.Offset.V < int64(len(header)) {
