@@ -27,7 +27,8 @@ const (
 	// Once is a bundle that succeeds at the first try.
 	Once Way = iota
 	// Retried is a bundle that ran to its end, FinishBundle too, but whose commit failed:
-	// outputs, state and timers are rolled back and a new worker runs it again.
+	// outputs, state and timers are rolled back and the same worker runs it again, in
+	// which something of the first try may be left.
 	Retried
 	// Dropped is a bundle whose worker dies, first after half of the elements and then
 	// before FinishBundle; a third one runs it whole. Teardown is not called for the dead.
@@ -204,8 +205,9 @@ func (h *Harness) run(bundle func() []call) *Effects {
 	case Once:
 		last = check(h.attempt(h.takeWorker(), bundle(), true))
 	case Retried:
-		other = check(h.attempt(h.takeWorker(), bundle(), true))
-		last = check(h.attempt(h.newWorker(), bundle(), true))
+		w := h.takeWorker()
+		other = check(h.attempt(w, bundle(), true))
+		last = check(h.attempt(w, bundle(), true))
 	case Dropped:
 		calls := bundle()
 		check(h.attempt(h.takeWorker(), calls[:len(calls)/2], false))
@@ -323,7 +325,7 @@ func (h *Harness) attempt(w *worker, calls []call, finish bool) (a *attempt) {
 				a.err = errors.New("a timer is set and the DoFn has no OnTimer")
 				return a
 			}
-			ctx.time, ctx.key = tm.HoldTimestamp, tm.key
+			ctx.time, ctx.key, ctx.keyType = tm.HoldTimestamp, tm.key, tm.keyType
 			key, err := decode(tm.keyType, tm.key)
 			if a.err = err; err == nil {
 				a.err = w.call(onTimer, []any{key, timers.Context{Family: tm.Family, Tag: tm.Tag}}, ctx, a)

@@ -214,6 +214,30 @@ func (f *appendFn) ProcessElement(v int64, _ func(int64)) error {
 	return err
 }
 
+// cacheFn passes each number once, and keeps over bundles what it knows of the state.
+type cacheFn struct {
+	Seen  state.Value[bool]
+	known map[string]bool
+}
+
+func (f *cacheFn) ProcessElement(p state.Provider, key string, v int64, emit func(int64)) error {
+	if f.known[key] {
+		return nil
+	}
+	_, ok, err := f.Seen.Read(p)
+	if err != nil {
+		return err
+	}
+	if f.known == nil {
+		f.known = map[string]bool{}
+	}
+	if f.known[key] = true; ok {
+		return nil
+	}
+	emit(v)
+	return f.Seen.Write(p, true)
+}
+
 // panicFn panics.
 type panicFn struct{}
 
@@ -264,6 +288,7 @@ func TestHarnessFindsFaults(t *testing.T) {
 		{"input changed", "changed an element that it received", Once, &changesInputFn{}, [][]any{{batch}}},
 		{"output changed", "after it had emitted", Once, &changesOutputFn{}, [][]any{{batch, flow.Batch{Records: Records(3, 2)}}}},
 		{"process memory, retried", "other effects", Retried, &processMemoryFn{}, [][]any{{int64(1)}}},
+		{"state cached beyond the bundle", "other effects", Retried, &cacheFn{Seen: state.MakeValueState[bool]("seen")}, [][]any{{KV("k", int64(1))}}},
 		{"process memory, twins", "other effects", Twins, &processMemoryFn{}, [][]any{{int64(1)}}},
 		{"state not declared", "not declared", Once, &undeclaredFn{state.MakeValueState[int64]("declared")}, [][]any{{KV("k", int64(1))}}},
 		{"state without a key", "ProcessElement: parameter 1: want string", Once, &undeclaredFn{state.MakeValueState[int64]("declared")}, [][]any{{int64(1)}}},
@@ -289,10 +314,13 @@ func TestHarnessFindsFaults(t *testing.T) {
 		h := NewHarness(t, &keepsFn{}, Once)
 		h.Bundle(int64(1))
 		h.Bundle(int64(1))
-		again := NewHarness(t, &keepsFn{}, Retried)
-		again.Bundle(int64(1))
-		if got := failure(t, func(tb testing.TB) { again.t = tb; again.Bundle(int64(1)) }); !strings.Contains(got, "other effects") {
-			t.Errorf("got %q", got)
+		if got := failure(t, func(tb testing.TB) { NewHarness(tb, &keepsFn{}, Retried).Bundle(int64(1)) }); !strings.Contains(got, "other effects") {
+			t.Errorf("retried by the same worker: got %q", got)
+		}
+		twins := NewHarness(t, &keepsFn{}, Twins)
+		twins.Bundle(int64(1))
+		if got := failure(t, func(tb testing.TB) { twins.t = tb; twins.Bundle(int64(1)) }); !strings.Contains(got, "other effects") {
+			t.Errorf("run by a used worker and a new one: got %q", got)
 		}
 		if got := Emitted[int64](h.Effects(), 0); !slices.Equal(got, []int64{1, 2}) {
 			t.Errorf("a worker that is used again gave %v", got)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -297,7 +298,9 @@ func (f *decideFn) decide(sp state.Provider, emit func(flow.Batch)) (decided boo
 	}
 	winners := chooseObservers(all.Records, f.Policy, f.Exporters)
 	won := make([]byte, 0, 32*len(winners))
-	for c, o := range winners {
+	// In one order: a bundle that is run again leaves the same.
+	for _, c := range slices.SortedFunc(maps.Keys(winners), func(a, b flow.ID) int { return slices.Compare(a[:], b[:]) }) {
+		o := winners[c]
 		won = append(append(won, c[:]...), o[:]...)
 	}
 	kept := all.Records[:0]
