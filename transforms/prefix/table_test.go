@@ -26,11 +26,13 @@ func parse(t testing.TB, lines ...string) *Table {
 func TestTheMostSpecificPrefixWins(t *testing.T) {
 	table := parse(t, "prefix,network",
 		"10.0.0.0/8,wide", "10.1.0.0/16,middle", "10.1.2.0/24,narrow", "10.1.2.3,host", "10.1.255.0/24,edge",
+		"10.3.0.0/24,narrow from the first address", "10.3.0.0/16,middle from the first address",
 		"255.255.255.0/24,top", "0.0.0.0/1,half",
 		"2001:db8::/32,six", "2001:db8:1::/48,six narrow", "ffff::/16,six top")
 	for address, want := range map[string]string{
 		"10.0.0.0": "wide", "10.255.255.255": "wide", "10.1.0.0": "middle", "10.1.2.0": "narrow", "10.1.2.2": "narrow",
 		"10.1.2.3": "host", "10.1.2.4": "narrow", "10.1.3.0": "middle", "10.1.254.255": "middle", "10.1.255.255": "edge", "10.2.0.0": "wide",
+		"10.3.0.0": "narrow from the first address", "10.3.1.0": "middle from the first address", "10.4.0.0": "wide",
 		"9.255.255.255": "half", "11.0.0.0": "half", "0.0.0.0": "half", "127.255.255.255": "half", "128.0.0.0": "",
 		"255.255.254.255": "", "255.255.255.255": "top",
 		"::": "", "::10.1.2.3": "", "2001:db8::1": "six", "2001:db8:1::1": "six narrow", "2001:db8:1:ffff:ffff:ffff:ffff:ffff": "six narrow",
