@@ -211,7 +211,7 @@ func TestCoderOfRecordsAfterOneAnother(t *testing.T) {
 	oneChanged.Source.Bytes = N(-5)
 	extremes := Record{EventTime: math.MaxInt64, Start: math.MinInt64, Revision: math.MinInt64,
 		Source:       Endpoint{Bytes: N(math.MaxInt64), Packets: N(math.MinInt64), IP: MustIP("::")},
-		LossInternal: F(math.Inf(-1)), LossExternal: F(-0.0)}
+		LossInternal: F(math.Inf(-1)), LossExternal: F(math.Copysign(0, -1))}
 	opposite := Record{EventTime: math.MinInt64, Start: math.MaxInt64, Revision: math.MaxInt64,
 		Source: Endpoint{Bytes: N(math.MinInt64), Packets: N(math.MaxInt64), IP: MustIP("0.0.0.0")}}
 	for name, records := range map[string][]Record{

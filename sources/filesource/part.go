@@ -38,7 +38,6 @@ type part struct {
 	failed   *flow.Failure // found, and returned after the records before it
 	starts   []int         // of a batch's records in their array
 	bytesCap int           // of a batch, so that its array is made once
-	started  bool
 }
 
 // failure is the error of a part that can't be read, or not to its end, whatever one
@@ -90,7 +89,6 @@ func (p *part) open(ctx context.Context, start int64) error {
 	}
 	switch {
 	case start <= body:
-		start = body
 		p.cut = lineCutter{r: stream, max: p.c.MaxLine, buf: head, lo: int(body), hi: len(head), off: body, err: err}
 	case p.whole:
 		p.cut = lineCutter{r: stream, max: p.c.MaxLine, buf: head, lo: int(body), hi: len(head), off: body, err: err}

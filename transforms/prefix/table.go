@@ -53,7 +53,7 @@ func Parse(data []byte) (*Table, error) {
 
 	header, err := r.Read()
 	if err == io.EOF {
-		return nil, errors.New("no header line: want prefix,network,...")
+		return nil, errors.New("no header line: want prefix,network and so on")
 	}
 	if err != nil {
 		return nil, err
