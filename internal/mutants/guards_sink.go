@@ -34,7 +34,7 @@ var sinkGuards = []guard{
 		why:  "who lost a race commits records that the winner has written",
 		file: "internal/dataset/writer.go",
 		old:  "if staged == nil || !slices.Equal(skip, written) {",
-		new:  "if staged == nil {",
+		new:  "if staged == nil || false && !slices.Equal(skip, written) {",
 		test: "TestTwoWritersAtOnceLeaveASet",
 	}, {
 		name: "dataset/lost-reply",
@@ -48,7 +48,7 @@ var sinkGuards = []guard{
 		why:  "records of a part that somebody deleted are never written again",
 		file: "internal/dataset/ids.go",
 		old:  "if !listed[p] {",
-		new:  "if false {",
+		new:  "if !listed[p] && false {",
 		test: "TestPartsThatWereTakenAwayAreWrittenAgain",
 	}, {
 		name: "dataset/rollup-more-records",
@@ -90,7 +90,7 @@ var sinkGuards = []guard{
 		why:  "the temporary file of a writer that is at work is removed",
 		file: "internal/dataset/local.go",
 		old:  "!info.ModTime().Before(before)",
-		new:  "false",
+		new:  "info == nil",
 		test: "TestOnlyOldTemporaryFilesAreRemoved",
 	},
 }

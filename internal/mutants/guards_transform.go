@@ -210,7 +210,7 @@ var transformGuards = []guard{
 		file: "transforms/rollup/fns.go",
 		old:  "	f.cells.reset()\n	for s := (slab{})",
 		new:  "	for s := (slab{})",
-		test: "TestCutsAndOrderChangeNothing",
+		test: "TestStream",
 	}, {
 		name: "rollup/plan-of-partials",
 		why:  "partials of a running job are read by other fields or measures",

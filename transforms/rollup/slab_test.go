@@ -58,6 +58,25 @@ func TestSlabsOfAnotherVersionOrPlanAreRefused(t *testing.T) {
 	if add(other, s.Data) == nil {
 		t.Error("cells of other measures were taken")
 	}
+	// Measures of the same shape are the ones that would be read without a sign.
+	sum, err := newPlan([]string{"user_id"}, []string{"source_bytes"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	alike, err := newPlan([]string{"user_id"}, []string{"destination_bytes"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newCells(sum, time.Minute)
+	c.add(&flow.Record{EventTime: noon, UserID: "ann", Source: flow.Endpoint{Bytes: flow.N(1)}})
+	c.slabs(time.Hour, 1, func(s slab) {
+		if err := add(sum, s.Data); err != nil {
+			t.Errorf("its own sum: %v", err)
+		}
+		if add(alike, s.Data) == nil {
+			t.Error("bytes of the source were taken for those of the destination")
+		}
+	})
 	for n := range s.Data[:500] {
 		_ = add(p, s.Data[:n]) // must not panic
 	}
