@@ -20,6 +20,7 @@ func init() {
 	register.DoFn2x0[flow.Batch, func(flow.Count)](&batchTapFn{})
 	register.DoFn2x0[flow.FailureBatch, func(flow.Count)](&failureTapFn{})
 	register.DoFn2x0[flow.RollupBatch, func(flow.Count)](&rollupTapFn{})
+	register.DoFn2x0[flow.RawBatch, func(flow.Count)](&rawTapFn{})
 	register.Function1x2(countKV)
 	register.DoFn3x1[context.Context, string, func(*string) bool, error](&totalsFn{})
 	register.Function2x2(underRun)
@@ -105,6 +106,23 @@ func (f *rollupTapFn) ProcessElement(b flow.RollupBatch, _ func(flow.Count)) {
 
 func (f *rollupTapFn) FinishBundle(emit func(flow.Count)) {
 	flow.EmitCount(emit, "rollup_rows", f.Level, f.rows)
+}
+
+// tapRaw counts the raw records that the backup is given.
+func tapRaw(s beam.Scope, raw beam.PCollection) beam.PCollection {
+	return beam.ParDo(s.Scope("job.CountRaw"), &rawTapFn{}, raw)
+}
+
+type rawTapFn struct{ records int64 }
+
+func (f *rawTapFn) StartBundle(func(flow.Count)) { f.records = 0 }
+
+func (f *rawTapFn) ProcessElement(b flow.RawBatch, _ func(flow.Count)) {
+	f.records += int64(len(b.Records))
+}
+
+func (f *rawTapFn) FinishBundle(emit func(flow.Count)) {
+	flow.EmitCount(emit, "raw", "records", f.records)
 }
 
 // writeTotals combines all counts and writes them as a JSON object, stage/name to number,

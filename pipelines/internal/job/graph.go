@@ -1,8 +1,8 @@
 package job
 
 import (
-	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -122,6 +122,7 @@ func (o *Options) Build(s beam.Scope, in Input, now time.Time, totals string) er
 		}
 	}
 	if o.RawBackup {
+		count(tapRaw(s, in.Raw))
 		w := filesink.WriteRaw(s, in.Raw, o.dir("raw"), o.rawOptions()...)
 		count(w.Counts)
 		rejected = append(rejected, w.Failures)
@@ -129,7 +130,7 @@ func (o *Options) Build(s beam.Scope, in Input, now time.Time, totals string) er
 
 	dead := beam.Flatten(s, failures...)
 	count(tapFailures(s, dead))
-	letters := filesink.WriteFailures(s, beam.Flatten(s, append(rejected, dead)...), o.dir("dead_letters"), filesink.Name(sinkStage("files_dead_letters")))
+	letters := filesink.WriteFailures(s, beam.Flatten(s, append(rejected, dead)...), o.dir("dead_letters"), deadLetterOptions()...)
 	count(letters.Counts)
 
 	writeTotals(s, beam.Flatten(s, counts...), totals)
@@ -213,7 +214,8 @@ func (o *Options) storedUnits() ([]flow.Time, error) {
 	return slices.Compact(units), nil
 }
 
-func (o *Options) dir(name string) string { return path.Join(o.Output, name) }
+// dir is a folder under the output, which may be a URL: path.Join would break its "//".
+func (o *Options) dir(name string) string { return strings.TrimRight(o.Output, "/") + "/" + name }
 
 func (o *Options) measures() []string {
 	if len(o.RollupMeasures) == 0 {
@@ -233,6 +235,10 @@ func (o *Options) sinkOptions(name string) []filesink.Option {
 		opts = append(opts, filesink.Compression(o.Compression))
 	}
 	return opts
+}
+
+func deadLetterOptions() []filesink.Option {
+	return []filesink.Option{filesink.Name(sinkStage("files_dead_letters"))}
 }
 
 func (o *Options) rawOptions() []filesink.Option {

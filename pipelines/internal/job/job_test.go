@@ -314,6 +314,7 @@ func TestAllProblemsOfTheOptionsAreReportedAtOnce(t *testing.T) {
 	for _, want := range []string{
 		`--alowed_lateness: there is no such flag; did you mean allowed_lateness?`, `"stray" is no flag`,
 		`flows.yaml:2: rollup_windows: "7" is no duration`, `flows.yaml:3: wrong: there is no such option`,
+		`--geoip_city: `, `--rollup: rollup field "nothing"`, `--format: "canopos" is none of`,
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the problems lack %q:\n%s", want, out.String())

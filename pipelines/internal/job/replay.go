@@ -2,7 +2,6 @@ package job
 
 import (
 	"fmt"
-	"path"
 	"slices"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -41,7 +40,7 @@ func (o *Options) deadLetters() string {
 	if o.DeadLetters != "" {
 		return o.DeadLetters
 	}
-	return path.Join(o.Output, "dead_letters")
+	return o.dir("dead_letters")
 }
 
 // Replayed turns dead letters into raw records again, at their first positions. What

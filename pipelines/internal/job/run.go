@@ -60,11 +60,9 @@ func (p *Program) Main(args []string, stderr io.Writer) int {
 		problems = append(problems, err)
 	}
 	defer cleanup()
-	if len(problems) == 0 {
-		problems = append(problems, o.Validate()...)
-		if p.Check != nil {
-			problems = append(problems, p.Check(o)...)
-		}
+	problems = append(problems, o.Validate()...)
+	if p.Check != nil {
+		problems = append(problems, p.Check(o)...)
 	}
 	if len(problems) > 0 {
 		fmt.Fprintf(stderr, "%s: %d problem(s), nothing was started:\n", p.Name, len(problems))

@@ -21,6 +21,8 @@ type Summary struct {
 	Sinks       map[string]SinkCount `json:"sinks"`
 	BytesRead   int64                `json:"bytes_read"` // as stored, compressed
 	Seconds     float64              `json:"seconds"`
+
+	raw int64 // lines given to the raw backup
 }
 
 // DeadLetters are the records that could not be used.
@@ -63,6 +65,8 @@ func summarize(totals map[string]int64, took time.Duration) Summary {
 				sink.Rejected += n
 			}
 			s.Sinks[strings.TrimPrefix(stage, sinkStage(""))] = sink
+		case name == "raw/records":
+			s.raw += n
 		case what == "read":
 			s.Read += n
 		case name == "job/written":
@@ -102,6 +106,7 @@ func (s *Summary) Check() (problems []error) {
 	for level, rows := range s.RollupRows {
 		adds("files_rollup_"+level, rows)
 	}
+	adds("files_raw", s.raw)
 	adds("files_dead_letters", s.DeadLetters.Total+rejected)
 	return problems
 }

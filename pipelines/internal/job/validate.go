@@ -123,6 +123,10 @@ func (o *Options) validateOutput() (problems []error) {
 		}
 	}
 	add("output", filesink.Validate(o.dir("flows"), append(o.sinkOptions("files"), filesink.Partition(o.Partition...))...))
+	add("output", filesink.ValidateFailures(o.dir("dead_letters"), deadLetterOptions()...))
+	if o.RawBackup {
+		add("raw_backup", filesink.ValidateRaw(o.dir("raw"), o.rawOptions()...))
+	}
 	if !o.rollups() {
 		return problems
 	}
