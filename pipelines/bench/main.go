@@ -23,6 +23,7 @@ import (
 	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/x/beamx"
 
 	"github.com/flowbeam/flowbeam/internal/loadgen"
+	"github.com/flowbeam/flowbeam/pipelines/internal/job"
 )
 
 // The reference job's rollup: one-minute windows by user and country.
@@ -167,7 +168,7 @@ func runSide(side, profile string) {
 		run = pipeline(profile)
 	}
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(200) // as the programs do
+		debug.SetGCPercent(job.GCPercent) // as the programs do
 	}
 	got, err := measure(c, run)
 	if err != nil {

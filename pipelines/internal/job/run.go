@@ -87,14 +87,18 @@ func (p *Program) Main(args []string, stderr io.Writer) int {
 	return 0
 }
 
-// tuneMemory lets the collector run less often than Go does by itself: batches are large
-// and short-lived, and at the default a third of the CPU goes into collecting them. What
-// the environment says of GOGC wins.
+// tuneMemory makes the collector run more often than Go does by itself: Prism keeps what is
+// between two stages in memory, so garbage beside it is dear. On the reference job it
+// halves the peak for a tenth more CPU (docs/performance.md). What the environment says of
+// GOGC wins.
 func tuneMemory() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(200)
+		debug.SetGCPercent(GCPercent)
 	}
 }
+
+// GCPercent is what the programs set the collector to.
+const GCPercent = 60
 
 // prepare fills in what needs files: the bundled sample, where no input was named.
 func (p *Program) prepare(o *Options) (cleanup func(), err error) {
