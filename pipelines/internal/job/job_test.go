@@ -272,7 +272,11 @@ func TestRealLogsGiveTheirKnownCounts(t *testing.T) {
 			packets += r.Source.Packets.Or(0) + r.Destination.Packets.Or(0)
 			octets += r.Source.Bytes.Or(0) + r.Destination.Bytes.Or(0)
 		}
-		if got := (want{s.Written + s.Duplicates, s.Gaps, s.DeadLetters.Total, packets, octets}); s.Duplicates == 0 && got != w {
+		if s.Duplicates > 0 { // a duplicate's packets are stored once
+			packets, octets = w.packets, w.bytes
+			t.Logf("%s: %d duplicates", name, s.Duplicates)
+		}
+		if got := (want{s.Written + s.Duplicates, s.Gaps, s.DeadLetters.Total, packets, octets}); got != w {
 			t.Errorf("%s: written, gaps, dead letters, packets, bytes %v, want %v", name, got, w)
 		}
 	}
