@@ -52,8 +52,7 @@ func (p *Program) Main(args []string, stderr io.Writer) int {
 			problems = append(problems, fmt.Errorf("--%s: is no option of %s", w, p.Name))
 		}
 	}
-	log.LogLevel = "warn" // below it is the runner's own chatter
-	beam.Init()           // a worker process does not return from here
+	beam.Init() // a worker process does not return from here
 
 	cleanup, err := p.prepare(o)
 	if err != nil {
@@ -86,6 +85,10 @@ func (p *Program) Main(args []string, stderr io.Writer) int {
 	}
 	return 0
 }
+
+// Below warnings is the runner's own chatter. The level is set before anything runs: the
+// local runner reads it without a lock, also while it winds down.
+func init() { log.LogLevel = "warn" }
 
 // tuneMemory makes the collector run more often than Go does by itself: Prism keeps what is
 // between two stages in memory, so garbage beside it is dear. On the reference job it
