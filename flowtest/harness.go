@@ -89,7 +89,8 @@ type Harness struct {
 	config    []byte
 	way       Way
 	side      []any
-	worker    *worker // that ran the last bundle, nil = none
+	worker    *worker         // that ran the last bundle, nil = none
+	ctx       context.Context // of the calls, nil = Background
 	world     *world
 	effects   Effects
 	watermark mtime.Time
@@ -116,6 +117,13 @@ func NewHarness(t testing.TB, fn any, way Way, side ...any) *Harness {
 			}
 		}
 	})
+	return h
+}
+
+// WithContext gives the DoFn's methods, Setup too, this context from now on: a runner
+// cancels it when the job is cancelled. It returns the harness.
+func (h *Harness) WithContext(ctx context.Context) *Harness {
+	h.ctx = ctx
 	return h
 }
 
@@ -266,7 +274,7 @@ func (h *Harness) newWorker() *worker {
 		return w
 	}
 	w.decl = declaredBy(w.fn)
-	w.setup = w.call(w.fn.SetupFn(), nil, nil, &attempt{worker: w})
+	w.setup = w.call(w.fn.SetupFn(), nil, nil, &attempt{worker: w, ctx: h.ctx})
 	return w
 }
 
@@ -279,12 +287,20 @@ type call struct {
 // attempt is one run of a bundle by one worker.
 type attempt struct {
 	worker  *worker
+	ctx     context.Context // nil = Background
 	world   *world
 	outputs [][]any
 	emitted []witness // to see whether an element changes after it was emitted
 	reads   int
 	writes  int
 	err     error
+}
+
+func (a *attempt) context() context.Context {
+	if a.ctx == nil {
+		return context.Background()
+	}
+	return a.ctx
 }
 
 // view is what the attempt would commit.
@@ -296,7 +312,7 @@ func (a *attempt) view() *Effects {
 
 // attempt runs the calls on a copy of the world; without finish the worker dies first.
 func (h *Harness) attempt(w *worker, calls []call, finish bool) (a *attempt) {
-	a = &attempt{worker: w, world: h.world.clone()}
+	a = &attempt{worker: w, world: h.world.clone(), ctx: h.ctx}
 	defer func() {
 		if r := recover(); r != nil {
 			a.err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
@@ -399,7 +415,7 @@ func (w *worker) call(fn *funcx.Fn, values []any, ctx *callContext, a *attempt) 
 	for i, p := range fn.Param {
 		switch p.Kind {
 		case funcx.FnContext:
-			args[i] = context.Background()
+			args[i] = a.context()
 		case funcx.FnEventTime:
 			args[i] = ctx.time
 		case funcx.FnWindow:

@@ -49,8 +49,8 @@ func forbidden(file, imported string) string {
 	case "flow", "testdata":
 		return pkg + " imports no package of this repository"
 	case "flowtest":
-		if to != "flow" {
-			return "flowtest imports flow alone"
+		if to != "flow" && (to != "flowtest" || pkg == "flowtest") {
+			return "flowtest imports flow alone, and what is below it flowtest too"
 		}
 	case "internal":
 		if to != "flow" && top(to) != "internal" {
@@ -62,7 +62,7 @@ func forbidden(file, imported string) string {
 		}
 		return "sources, transforms, windowing and sinks import flow and internal, not each other"
 	case "pipelines":
-		if to == "flowtest" {
+		if top(to) == "flowtest" {
 			return "flowtest is for tests"
 		}
 	default:

@@ -1,12 +1,12 @@
 package main
 
 import (
-	"bytes"
+	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/flowbeam/flowbeam/flow"
@@ -42,11 +42,12 @@ func sameOutputs(a, b string) (string, error) {
 	return fmt.Sprintf("%d records, %d rollup rows, %d dead letters", records, rows, letters), nil
 }
 
-// same reads the table of both runs and compares the rows after sorting.
+// same compares the rows of a table of both runs as sets in which a row may be more than
+// once. It holds a hash of each row, not the rows: there may be millions.
 func same[T any](a, b, name string, spec dataset.Spec[T], normal func(*T)) (int, error) {
-	read := func(dir string) ([][]byte, error) {
-		var rows [][]byte
-		err := eachFile(filepath.Join(dir, name), func(path string, format dataset.Format, comp dataset.Compression) error {
+	read := func(dir string, each func(row []byte) error) error {
+		var text []byte
+		return eachFile(filepath.Join(dir, name), func(path string, format dataset.Format, comp dataset.Compression) error {
 			f, err := openRead(path)
 			if err != nil {
 				return err
@@ -54,37 +55,49 @@ func same[T any](a, b, name string, spec dataset.Spec[T], normal func(*T)) (int,
 			defer f.Close()
 			return dataset.ReadSpecRows(f, spec, format, comp, func(row *T) error {
 				normal(row)
-				rows = append(rows, flow.AppendRow(nil, spec.Table, row))
-				return nil
+				text = flow.AppendRow(text[:0], spec.Table, row)
+				return each(text)
 			})
 		})
-		slices.SortFunc(rows, bytes.Compare)
-		return rows, err
 	}
-	x, err := read(a)
-	if err != nil {
-		return 0, err
-	}
-	y, err := read(b)
-	if err != nil {
-		return 0, err
-	}
-	return differ(name, x, y)
-}
-
-func differ(name string, x, y [][]byte) (int, error) {
-	for i := range min(len(x), len(y)) {
-		if !bytes.Equal(x[i], y[i]) {
-			return 0, fmt.Errorf("%s differ: row %d of %d and %d:\n  %s\n  %s", name, i, len(x), len(y), x[i], y[i])
+	surplus, rows := map[hash]int{}, map[string]int{} // rows of a that b has not, negative: the other way
+	for dir, n := range map[string]int{a: 1, b: -1} {
+		err := read(dir, func(row []byte) error {
+			h := hashOf(row)
+			if surplus[h] += n; surplus[h] == 0 {
+				delete(surplus, h)
+			}
+			rows[dir]++
+			return nil
+		})
+		if err != nil {
+			return 0, err
 		}
 	}
-	if len(x) != len(y) {
-		return 0, fmt.Errorf("%s differ: %d rows and %d", name, len(x), len(y))
-	}
-	if len(x) == 0 {
+	if len(surplus) == 0 && rows[a] == 0 {
 		return 0, fmt.Errorf("%s: nothing was written", name)
 	}
-	return len(x), nil
+	if len(surplus) == 0 {
+		return rows[a], nil
+	}
+	errs := []error{fmt.Errorf("%s differ: %d rows in %s, %d in %s, %d of them not in both; one of each:", name, rows[a], a, rows[b], b, len(surplus))}
+	for dir, n := range map[string]int{a: 1, b: -1} {
+		err := read(dir, func(row []byte) error {
+			if surplus[hashOf(row)]*n > 0 {
+				return fmt.Errorf("in %s alone: %s", dir, row)
+			}
+			return nil
+		})
+		errs = append(errs, err)
+	}
+	return 0, errors.Join(errs...)
+}
+
+type hash [16]byte
+
+func hashOf(row []byte) hash {
+	h := sha256.Sum256(row)
+	return hash(h[:16])
 }
 
 func eachFile(dir string, f func(string, dataset.Format, dataset.Compression) error) error {
