@@ -30,9 +30,9 @@ type client struct {
 	refs       int         // guarded by clients
 	idle       *time.Timer // closes it, guarded by clients
 
-	mu     sync.Mutex
-	kafka  *kgo.Client // the producer; renew replaces it
-	topics map[string]int
+	mu      sync.Mutex
+	kafka   *kgo.Client // the producer; renew replaces it
+	topics  map[string]int
 	trouble error // the last error of a connection
 
 	solo     sync.Mutex // one isolated delivery at a time, see deliver.go
