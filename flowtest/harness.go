@@ -157,6 +157,17 @@ func (h *Harness) TryBundle(elements ...any) error {
 	return nil
 }
 
+// Drop runs a bundle whose worker dies before FinishBundle, so that nothing of it is
+// committed, and returns the DoFn's error.
+func (h *Harness) Drop(elements ...any) error {
+	h.t.Helper()
+	calls := make([]call, len(elements))
+	for i, e := range elements {
+		calls[i] = call{element: e}
+	}
+	return h.attempt(h.newWorker(), calls, false).err
+}
+
 // Advance moves the watermark and fires the event-time timers that are due, each bundle
 // of them in the harness's way, until no more is. Timers that these set fire too, if due.
 // It returns all that was committed.
