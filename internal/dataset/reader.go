@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/delivery"
 )
 
 // Reader reads a dataset's parts back, of all formats.
@@ -25,7 +26,7 @@ type Reader[T any] struct {
 // OpenReader opens a dataset for reading. The error of a directory that holds none is
 // fs.ErrNotExist.
 func OpenReader[T any](ctx context.Context, spec Spec[T], dir string) (*Reader[T], error) {
-	s, err := OpenStore(dir)
+	s, err := OpenStore(dir, delivery.Policy{})
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +43,7 @@ func OpenReader[T any](ctx context.Context, spec Spec[T], dir string) (*Reader[T
 // Buckets lists the buckets that have parts, in the order of time, as Bundle.Touched
 // names them. A directory without a dataset has none.
 func Buckets(ctx context.Context, dir string) ([]string, error) {
-	s, err := OpenStore(dir)
+	s, err := OpenStore(dir, delivery.Policy{})
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +156,7 @@ func shardNumber(path string) (int, bool) {
 // Shards lists the shards that a bucket of a dataset has, over all its partitions. table
 // is what the dataset should hold. A directory without a dataset has none.
 func Shards(ctx context.Context, dir, table, bucket string) ([]int, error) {
-	s, err := OpenStore(dir)
+	s, err := OpenStore(dir, delivery.Policy{})
 	if err != nil {
 		return nil, err
 	}

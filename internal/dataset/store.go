@@ -7,6 +7,9 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/flowbeam/flowbeam/internal/delivery"
+	"github.com/flowbeam/flowbeam/internal/filesystem"
 )
 
 // Store keeps immutable objects by name under one dataset's directory. Names are
@@ -30,6 +33,8 @@ type Object struct {
 	Dir      bool
 	Size     int64
 	Modified int64 // nanoseconds: with name and size it tells two objects apart
+	// Generation changes with the content, where the store has one.
+	Generation int64
 }
 
 // File is an open object.
@@ -59,16 +64,21 @@ var (
 	ErrLostReply = errors.New("the store's reply was lost")
 )
 
-// OpenStore opens the store of a dataset's directory: a local path now.
-func OpenStore(dir string) (Store, error) {
+// OpenStore opens the store of a dataset's directory: a local path, gs://bucket/prefix or
+// s3://bucket/prefix. It sends no request. The policy is for requests to servers; the zero
+// one is delivery.DefaultPolicy.
+func OpenStore(dir string, p delivery.Policy) (Store, error) {
 	if dir == "" {
 		return nil, errors.New("the directory of the dataset is empty")
 	}
-	if scheme, _, ok := strings.Cut(dir, "://"); ok {
-		if scheme != "file" {
-			return nil, fmt.Errorf("%s: the store %s:// is not supported yet: give a local path", dir, scheme)
-		}
+	switch scheme := filesystem.Scheme(dir); scheme {
+	case "":
+	case "file":
 		dir = strings.TrimPrefix(dir, "file://")
+	case "gs", "s3":
+		return openObjectStore(dir, p)
+	default:
+		return nil, fmt.Errorf("%s: there is no store %s://: give a local path, gs://bucket/prefix or s3://bucket/prefix", dir, scheme)
 	}
 	return &localStore{root: dir}, nil
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/delivery"
+	"github.com/flowbeam/flowbeam/internal/filesystem/objectstore"
 	"github.com/flowbeam/flowbeam/internal/shard"
 )
 
@@ -39,6 +41,8 @@ type Config struct {
 	Compression  Compression
 	FlushRecords int // rows held in memory by one bundle; 0 = 200,000
 	FlushBytes   int // bytes held in memory by one bundle; 0 = 64 MiB
+	// Retry is for requests to gs:// and s3://; zero = delivery.DefaultPolicy.
+	Retry delivery.Policy
 }
 
 // The defaults of Config.
@@ -69,7 +73,7 @@ type Writer[T any] struct {
 // Open opens a dataset for writing: it makes the layout if there is none, or adopts it, or
 // says how it differs from what is asked for.
 func Open[T any](ctx context.Context, spec Spec[T], cfg Config) (*Writer[T], error) {
-	s, err := OpenStore(cfg.Dir)
+	s, err := OpenStore(cfg.Dir, cfg.Retry)
 	if err != nil {
 		return nil, err
 	}
@@ -115,6 +119,8 @@ func open[T any](ctx context.Context, s Store, spec Spec[T], cfg Config) (*Write
 type Stats struct {
 	New, AlreadyThere int64 // rows
 	Parts, Bytes      int64 // written
+	// Requests were sent to a server, Retried ones of them again.
+	Requests, Retried int64
 }
 
 // Bundle collects rows and writes them as parts. It is a set writer: a bundle that runs
@@ -128,6 +134,7 @@ type Bundle[T any] struct {
 	rows    int
 	bytes   int
 	stats   Stats
+	count   objectstore.Counter
 	touched map[flow.Time]bool
 }
 
@@ -234,6 +241,7 @@ func (b *Bundle[T]) group(row *T) (*group[T], error) {
 
 // Flush writes what was collected. After it all rows that were added are durable.
 func (b *Bundle[T]) Flush(ctx context.Context) error {
+	ctx = objectstore.WithCounter(ctx, &b.count)
 	// In the order of their directories: the same bundle does the same again.
 	dirs := make([]*group[T], 0, len(b.groups))
 	for _, g := range b.groups {
@@ -258,7 +266,11 @@ func (b *Bundle[T]) Flush(ctx context.Context) error {
 }
 
 // Stats of what was flushed.
-func (b *Bundle[T]) Stats() Stats { return b.stats }
+func (b *Bundle[T]) Stats() Stats {
+	st := b.stats
+	st.Requests, st.Retried = b.count.Requests.Load(), b.count.Retried.Load()
+	return st
+}
 
 // Touched names the buckets of the rows that were added, in the order of time.
 func (b *Bundle[T]) Touched() []string {

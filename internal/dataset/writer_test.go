@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/delivery"
 )
 
 var ctx = context.Background()
@@ -662,13 +663,11 @@ func TestPathsOfBuckets(t *testing.T) {
 	}
 }
 
-func TestStoresThatAreNotThereYetAreNamed(t *testing.T) {
-	for _, dir := range []string{"gs://bucket/x", "s3://bucket/x"} {
-		if _, err := OpenStore(dir); err == nil || !strings.Contains(err.Error(), "not supported yet") {
-			t.Errorf("%s: %v", dir, err)
+func TestDirectoriesThatCannotBeStoresAreRefusedWithoutTheirSecrets(t *testing.T) {
+	for _, dir := range []string{"", "hdfs://x/y", "gs://", "gs://B/x", "s3://user:canary@bucket/x", "gs://bucket:canary/x", "s3://bucket/a/../b", "gs://bucket//x", "gs://bucket/a\x00b"} {
+		_, err := OpenStore(dir, delivery.Policy{})
+		if err == nil || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%q: %v", dir, err)
 		}
-	}
-	if _, err := OpenStore(""); err == nil {
-		t.Error("the empty directory was taken")
 	}
 }

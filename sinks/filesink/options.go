@@ -9,6 +9,7 @@ import (
 
 	"github.com/flowbeam/flowbeam/flow"
 	"github.com/flowbeam/flowbeam/internal/dataset"
+	"github.com/flowbeam/flowbeam/internal/delivery"
 )
 
 // Option changes how files are written. An option that belongs to the layout (Bucket,
@@ -26,6 +27,7 @@ type options struct {
 	Compression  dataset.Compression
 	FlushRecords int
 	FlushBytes   int
+	Retry        delivery.Policy
 }
 
 // Bucket sets the length of a time bucket, one directory each: minutes that divide the
@@ -123,6 +125,16 @@ func FlushBytes(n int) Option {
 	}
 }
 
+// Retry sets how requests to gs:// and s3:// are tried again: the bound of the first wait,
+// which doubles, the bound of every wait, and the time after which the bundle fails.
+// Refused credentials are tried for two minutes of it at most. Default 200 ms, 30 s, 5 min.
+func Retry(base, most, deadline time.Duration) Option {
+	return func(o *options) error {
+		o.Retry = delivery.Policy{Base: base, Cap: most, Deadline: deadline, Auth: min(deadline, delivery.DefaultPolicy.Auth)}
+		return o.Retry.Check()
+	}
+}
+
 // apply reports every bad option at once.
 func apply(o options, opts []Option) (options, error) {
 	var errs []error
@@ -163,7 +175,7 @@ func (o *options) want(w dataset.Want) dataset.Want {
 func (o *options) config(dir string, w dataset.Want) dataset.Config {
 	return dataset.Config{
 		Dir: dir, Want: o.want(w), Format: o.Format, Compression: o.Compression,
-		FlushRecords: o.FlushRecords, FlushBytes: o.FlushBytes,
+		FlushRecords: o.FlushRecords, FlushBytes: o.FlushBytes, Retry: o.Retry,
 	}
 }
 
@@ -195,7 +207,7 @@ func ValidateRaw(dir string, opts ...Option) error {
 func validate[T any](dir string, w dataset.Want, t *flow.Table[T], defaults options, opts []Option) error {
 	o, err := apply(defaults, opts)
 	errs := []error{err, o.check(), dataset.ValidatePartition(t, o.Partition)}
-	s, err := dataset.OpenStore(dir)
+	s, err := dataset.OpenStore(dir, o.Retry)
 	errs = append(errs, err)
 	if errors.Join(errs...) == nil {
 		_, err = dataset.CheckLayout(context.Background(), s, o.want(w))

@@ -18,7 +18,8 @@ type Result struct {
 	// rejected): no time, or a partition value that does not fit.
 	Failures beam.PCollection
 	// Counts is the PCollection<flow.Count> of the stage (see Name): rows as new,
-	// already_there and rejected, which add up to what was given; parts and bytes written.
+	// already_there and rejected, which add up to what was given; parts and bytes written;
+	// requests to gs:// and s3://, and those of them that were sent again as retried.
 	Counts beam.PCollection
 	// Touched is the PCollection<string> of the buckets that rows were given for, each once
 	// a bundle, after its parts are durable: the bucket's start in RFC 3339, or unknown.
@@ -142,6 +143,8 @@ func (s *sink[T]) finish(ctx context.Context, stage string, count func(flow.Coun
 	flow.EmitCount(count, stage, "rejected", s.rejected)
 	flow.EmitCount(count, stage, "parts", st.Parts)
 	flow.EmitCount(count, stage, "bytes", st.Bytes)
+	flow.EmitCount(count, stage, "requests", st.Requests)
+	flow.EmitCount(count, stage, "retried", st.Retried)
 	for _, b := range s.bundle.Touched() {
 		touched(b)
 	}

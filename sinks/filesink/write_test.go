@@ -20,8 +20,6 @@ import (
 	"github.com/flowbeam/flowbeam/internal/dataset"
 )
 
-func TestMain(m *testing.M) { ptest.Main(m) }
-
 func init() { register.Function2x0(printCount) }
 
 // printCount prints a count, except of bytes.
