@@ -46,8 +46,7 @@ func newFake(t testing.TB, opts ...kfake.Opt) *fake {
 	t.Helper()
 	f := &fake{t: t, topic: "flows", slow: 50 * time.Millisecond, read: map[int32]int64{}}
 	opts = append([]kfake.Opt{
-		kfake.NumBrokers(1), kfake.SeedTopics(fakePartitions, f.topic),
-		kfake.ListenFn(func(network, address string) (net.Listener, error) {
+		kfake.NumBrokers(1), 		kfake.ListenFn(func(network, address string) (net.Listener, error) {
 			l, err := net.Listen(network, address)
 			return &listener{l, f}, err
 		}),
@@ -57,11 +56,23 @@ func newFake(t testing.TB, opts ...kfake.Opt) *fake {
 		t.Fatal(err)
 	}
 	f.cluster = cluster
+	if err := cluster.CreateTopic(f.topic, fakePartitions, nil); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(cluster.Close)
 	return f
 }
 
 func (f *fake) brokers() []string { return f.cluster.ListenAddrs() }
+
+// small makes the topic "small", which takes 20,000 bytes a batch, the one.
+func (f *fake) small() *fake {
+	f.topic = "small"
+	if err := f.cluster.CreateTopic(f.topic, fakePartitions, map[string]string{"max.message.bytes": "20000"}); err != nil {
+		f.t.Fatal(err)
+	}
+	return f
+}
 
 // options are the sink's for this cluster, in the suite's setup.
 func (f *fake) options(t testing.TB, c sinktest.Config, opts ...Option) options {
