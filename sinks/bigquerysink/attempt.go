@@ -53,7 +53,7 @@ func (a *attempt[T]) try(ctx context.Context) error {
 			a.conn = conn
 		}
 		begun := time.Now()
-		r := a.conn.append(ctx, c.body, len(c.rows))
+		r := a.conn.append(ctx, c.body, len(c.rows), replyTime(a.sink.o.Policy))
 		a.took = append(a.took, time.Since(begun))
 		a.tally.Requests++
 		a.tally.Bytes += int64(len(c.body))

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/delivery"
 )
 
 // conn is a connection that appends to one stream, one request at a time: what is known of
@@ -30,10 +31,12 @@ type conn struct {
 	rpc    grpc.ClientStream // nil where none is open
 	cancel context.CancelFunc
 	head   []byte
+	since  time.Time // idle
 }
 
-// requestTimeout bounds the wait for one reply.
-const requestTimeout = time.Minute
+// replyTime bounds the wait for one reply, so that a connection which is dead without a
+// sign leaves time for another try.
+func replyTime(p delivery.Policy) time.Duration { return min(time.Minute, p.Deadline/3) }
 
 // answer is what the service said of a request.
 type answer struct {
@@ -47,8 +50,8 @@ type answer struct {
 // append sends rows and waits for the answer. With an error the rows may be there or not,
 // unless the stream is our own: then the next append of the same rows on this connection
 // finds out.
-func (c *conn) append(ctx context.Context, rows []byte, n int) answer {
-	reply, sent, err := c.roundTrip(ctx, rows)
+func (c *conn) append(ctx context.Context, rows []byte, n int, wait time.Duration) answer {
+	reply, sent, err := c.roundTrip(ctx, rows, wait)
 	if err == nil && reply.GetError() == nil && reply.GetAppendResult() == nil {
 		err = status.Error(codes.Unavailable, errNoReply.Error())
 	}
@@ -117,7 +120,7 @@ func (c *conn) failed(ctx context.Context, s *status.Status, n int) answer {
 
 // roundTrip sends one request and reads its reply. sent says whether the service may have
 // got it.
-func (c *conn) roundTrip(ctx context.Context, rows []byte) (reply *storagepb.AppendRowsResponse, sent bool, err error) {
+func (c *conn) roundTrip(ctx context.Context, rows []byte, wait time.Duration) (reply *storagepb.AppendRowsResponse, sent bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, false, err
 	}
@@ -128,7 +131,7 @@ func (c *conn) roundTrip(ctx context.Context, rows []byte) (reply *storagepb.App
 	}
 	cancel := c.cancel
 	defer context.AfterFunc(ctx, cancel)()
-	late := time.AfterFunc(requestTimeout, cancel)
+	late := time.AfterFunc(wait, cancel)
 	defer late.Stop()
 	if first {
 		if c.rpc, err = c.target.openStream(stream, c.stream); err != nil {

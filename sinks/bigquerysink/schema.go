@@ -42,8 +42,9 @@ type schema struct {
 	fields     []flow.ProtoField
 	descriptor []byte // of the rows' message
 
-	mu   sync.Mutex
-	idle []*conn
+	mu       sync.Mutex
+	idle     []*conn
+	sweeping bool
 }
 
 // has says whether the table has a column.

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"cloud.google.com/go/bigquery/storage/apiv1/storagepb"
 	"google.golang.org/grpc"
@@ -91,8 +93,12 @@ func (t *target) adopt(have *storagepb.TableSchema) error {
 	return nil
 }
 
-// maxIdle bounds the connections of a table that wait for the next request.
-const maxIdle = 16
+const (
+	// maxIdle bounds the connections of a table that wait for the next request.
+	maxIdle = 16
+	// idleTime is how long they wait. The service would close them after ten minutes.
+	idleTime = time.Minute
+)
 
 // take gives a connection with the schema, an idle one or a new one. It is the caller's
 // alone until put.
@@ -124,12 +130,35 @@ func (t *target) put(c *conn) {
 	s := c.schema
 	s.mu.Lock()
 	if t.now.Load() == s && len(s.idle) < maxIdle {
+		c.since = time.Now()
 		s.idle = append(s.idle, c)
 		c = nil
+		if !s.sweeping {
+			s.sweeping = true
+			time.AfterFunc(idleTime, s.sweep)
+		}
 	}
 	s.mu.Unlock()
 	if c != nil {
 		c.abandon()
+	}
+}
+
+// sweep closes the connections that have waited for too long, and comes again while there
+// are some.
+func (s *schema) sweep() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := time.Now().Add(-idleTime)
+	s.idle = slices.DeleteFunc(s.idle, func(c *conn) bool {
+		if c.since.After(old) {
+			return false
+		}
+		c.abandon()
+		return true
+	})
+	if s.sweeping = len(s.idle) > 0; s.sweeping {
+		time.AfterFunc(idleTime, s.sweep)
 	}
 }
 

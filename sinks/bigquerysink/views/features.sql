@@ -67,8 +67,8 @@ SELECT
   LN(1 + ports) AS log_ports,
   -- Where the window stands in the day and in the week, as points on two circles: 23:55 is
   -- near 00:00.
-  SIN(2 * 3.141592653589793 * MOD(UNIX_SECONDS(window_start), 86400) / 86400) AS day_sin,
-  COS(2 * 3.141592653589793 * MOD(UNIX_SECONDS(window_start), 86400) / 86400) AS day_cos,
-  SIN(2 * 3.141592653589793 * MOD(UNIX_SECONDS(window_start), 604800) / 604800) AS week_sin,
-  COS(2 * 3.141592653589793 * MOD(UNIX_SECONDS(window_start), 604800) / 604800) AS week_cos
+  SIN(2 * 3.141592653589793 * (MOD(UNIX_SECONDS(window_start), 86400)) / 86400) AS day_sin,
+  COS(2 * 3.141592653589793 * (MOD(UNIX_SECONDS(window_start), 86400)) / 86400) AS day_cos,
+  SIN(2 * 3.141592653589793 * (MOD(UNIX_SECONDS(window_start), 604800)) / 604800) AS week_sin,
+  COS(2 * 3.141592653589793 * (MOD(UNIX_SECONDS(window_start), 604800)) / 604800) AS week_cos
 FROM windows
