@@ -87,16 +87,28 @@ func counterOf(ctx context.Context) *Counter {
 
 // do makes a request until it succeeds or the policy's time is up.
 func (b *Bucket) do(ctx context.Context, op, key string, try func(context.Context) error) error {
-	c := counterOf(ctx)
-	again, err := b.policy.Do(ctx, op, func(ctx context.Context) error {
-		c.Requests.Add(1)
-		return try(ctx)
-	})
-	c.Retried.Add(int64(again))
+	err := b.again(ctx, op, try)
 	if err != nil {
 		return fmt.Errorf("%s%s: %w", b.url, key, scrub(err))
 	}
 	return nil
+}
+
+// again is do without the name of the object.
+func (b *Bucket) again(ctx context.Context, op string, try func(context.Context) error) error {
+	c := counterOf(ctx)
+	var last error
+	n, err := b.policy.Do(ctx, op, func(ctx context.Context) error {
+		c.Requests.Add(1)
+		err := try(ctx)
+		if err != nil && ctx.Err() != nil && last != nil {
+			return last // which says why there is no time left
+		}
+		last = err
+		return err
+	})
+	c.Retried.Add(int64(n))
+	return err
 }
 
 // patience is how long one try may take: a connection that hangs must not use up the time

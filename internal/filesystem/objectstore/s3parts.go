@@ -23,7 +23,9 @@ func (a *s3api) putParts(ctx context.Context, b *Bucket, key string, s *Spool) (
 		return err
 	}
 	part := max(s3Part, s.Size()/9000+1)
-	begun, err := c.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &b.name, Key: &key, Metadata: s.s3Metadata(),
+	short, cancel := patience(ctx, 0)
+	defer cancel()
+	begun, err := c.CreateMultipartUpload(short, &s3.CreateMultipartUploadInput{Bucket: &b.name, Key: &key, Metadata: s.s3Metadata(),
 		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c, ChecksumType: types.ChecksumTypeFullObject})
 	if err != nil {
 		return s3Error(err)
@@ -47,7 +49,9 @@ func (a *s3api) putParts(ctx context.Context, b *Bucket, key string, s *Spool) (
 		}
 		sum := crcText(crc.Sum32())
 		var out *s3.UploadPartOutput
-		err := b.again(ctx, func(ctx context.Context) (err error) {
+		err := b.again(ctx, "upload a part", func(ctx context.Context) (err error) {
+			ctx, cancel := patience(ctx, size)
+			defer cancel()
 			out, err = c.UploadPart(ctx, &s3.UploadPartInput{Bucket: &b.name, Key: &key, UploadId: begun.UploadId, PartNumber: &n,
 				Body: io.NewSectionReader(s, off, size), ContentLength: &size, ChecksumCRC32C: sum, ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c})
 			if err != nil {
@@ -63,7 +67,9 @@ func (a *s3api) putParts(ctx context.Context, b *Bucket, key string, s *Spool) (
 		}
 		done = append(done, types.CompletedPart{ETag: out.ETag, PartNumber: aws.Int32(n), ChecksumCRC32C: sum})
 	}
-	return b.again(ctx, func(ctx context.Context) error {
+	return b.again(ctx, "end the upload", func(ctx context.Context) error {
+		ctx, cancel := patience(ctx, s.Size())
+		defer cancel()
 		out, err := c.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{Bucket: &b.name, Key: &key, UploadId: begun.UploadId,
 			MultipartUpload: &types.CompletedMultipartUpload{Parts: done}, IfNoneMatch: aws.String("*"),
 			ChecksumCRC32C: crcText(s.crc), ChecksumType: types.ChecksumTypeFullObject, MpuObjectSize: aws.Int64(s.Size())})
@@ -78,19 +84,6 @@ func (a *s3api) putParts(ctx context.Context, b *Bucket, key string, s *Spool) (
 		}
 		return nil
 	})
-}
-
-// again repeats a request of an upload.
-func (b *Bucket) again(ctx context.Context, try func(context.Context) error) error {
-	c := counterOf(ctx)
-	n, err := b.policy.Do(ctx, "upload", func(ctx context.Context) error {
-		ctx, cancel := patience(ctx, s3Part)
-		defer cancel()
-		c.Requests.Add(1)
-		return try(ctx)
-	})
-	c.Retried.Add(int64(n))
-	return err
 }
 
 // sweep aborts uploads that somebody who was killed left behind. Their parts are never
