@@ -88,8 +88,14 @@ var errTooLarge = errors.New("the request is too large for the server")
 // send sends the bulk's documents until each is settled. An error leaves open which ones
 // are in the store; it is safe to send all of them again.
 func (c *client) send(ctx context.Context, b *bulk, o *options) error {
+	var last error
 	n, err := o.Retry.Do(ctx, fmt.Sprintf("bulk request of %d documents", len(b.ends)), func(ctx context.Context) error {
-		return c.try(ctx, b, o)
+		err := c.try(ctx, b, o)
+		if ctx.Err() != nil && last != nil {
+			return last // the time was up while it was on its way: this says more
+		}
+		last = err
+		return err
 	})
 	b.tally.Retried += int64(n)
 	if !errors.Is(err, errTooLarge) {

@@ -255,15 +255,14 @@ func reasonOf(reply []byte) string {
 		Error struct{ Type, Reason string }
 	}
 	if json.Unmarshal(reply, &e) == nil && e.Error.Type != "" {
-		return oneLine(e.Error.Type + ": " + e.Error.Reason)
+		return oneLine(e.Error.Type+": "+e.Error.Reason, 400)
 	}
-	return oneLine(string(reply))
+	return oneLine(string(reply), 400)
 }
 
-// oneLine is a text for an error: valid UTF-8, one line, at most 400 bytes.
-func oneLine(s string) string {
+// oneLine is a text for an error: valid UTF-8, one line, at most so many bytes.
+func oneLine(s string, most int) string {
 	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "\ufffd")), " ")
-	const most = 400
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + "…"
 	}

@@ -50,10 +50,10 @@ func (c *Cluster) check() error {
 			errs = append(errs, fmt.Errorf("cluster: %s: %w", r.name, err))
 		}
 	}
-	switch {
-	case c.APIKey != "" && (c.User != "" || c.Password != ""):
+	if c.APIKey != "" && (c.User != "" || c.Password != "") {
 		errs = append(errs, errors.New("cluster: both an API key and a user"))
-	case (c.User == "") != (c.Password == ""):
+	}
+	if (c.User == "") != (c.Password == "") {
 		errs = append(errs, errors.New("cluster: a user and a password come together"))
 	}
 	return errors.Join(errs...)

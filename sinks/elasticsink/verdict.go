@@ -78,13 +78,13 @@ func errorOf(r result) error {
 	c := causeOf(r.err)
 	for p := &c; p != nil; p = p.CausedBy {
 		if t := strings.Trim(p.Type+": "+p.Reason, ": "); t != "" {
-			parts = append(parts, t)
+			parts = append(parts, oneLine(t, 240)) // the first one may quote the value at length
 		}
 	}
 	if len(parts) == 0 {
 		parts = []string{http.StatusText(r.status)}
 	}
-	return errors.New(oneLine(strings.Join(parts, ", by ")))
+	return errors.New(oneLine(strings.Join(parts, ", by "), 500))
 }
 
 // mark marks the error of documents that are to be sent again.

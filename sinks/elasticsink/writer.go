@@ -135,10 +135,8 @@ func (w *writer[T]) add(row *T) error {
 	}
 	document := len(b)
 	b = w.spec.ecs.Append(b, row)
-	// What comes after a line feed would be an action. The encoder writes none; this is
-	// what it rests on.
-	if bytes.IndexByte(b[document:], '\n') >= 0 {
-		w.reject(row, flow.ReasonRejected, errLineFeed)
+	if err := checkLine(b[document:]); err != nil {
+		w.reject(row, flow.ReasonRejected, err)
 		return nil
 	}
 	r.body = append(b, '\n')
@@ -156,6 +154,15 @@ func (w *writer[T]) add(row *T) error {
 	r.end()
 	if len(r.rows) >= w.o.RequestRecords || len(r.body) >= w.o.RequestBytes {
 		return w.dispatch()
+	}
+	return nil
+}
+
+// checkLine holds that a document is one line: what comes after a line feed would be an
+// action. The encoder writes none, and nothing rests on that alone.
+func checkLine(document []byte) error {
+	if bytes.IndexByte(document, '\n') >= 0 {
+		return errLineFeed
 	}
 	return nil
 }
