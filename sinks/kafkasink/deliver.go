@@ -146,10 +146,13 @@ func (s *sink[T]) isolate(ctx context.Context, c *chunk[T], bad []*entry[T], t *
 			*failures = append(*failures, s.encoder.kind.Fail(s.stage, x.row, x.err))
 			return nil
 		}
-		if err := halve(part[:len(part)/2]); err != nil {
-			return err
+		mid := len(refused) / 2
+		if mid > 0 {
+			if err := halve(refused[:mid]); err != nil {
+				return err
+			}
 		}
-		return halve(part[len(part)/2:])
+		return halve(refused[mid:])
 	}
 	return halve(bad)
 }
