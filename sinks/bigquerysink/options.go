@@ -24,9 +24,9 @@ type options struct {
 	OwnStreams   bool
 	AppendOnly   bool
 
-	// Of Load alone.
-	Manifest string
-	URI      string
+	// Of Load and LoadOn alone.
+	URI   string
+	Every time.Duration
 }
 
 // endpoint is where the service is; the zero value is BigQuery with application default
