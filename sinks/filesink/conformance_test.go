@@ -3,6 +3,9 @@ package filesink
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -11,7 +14,9 @@ import (
 	"github.com/flowbeam/flowbeam/flow"
 	"github.com/flowbeam/flowbeam/flowtest/sinktest"
 	"github.com/flowbeam/flowbeam/internal/dataset"
+	"github.com/flowbeam/flowbeam/internal/delivery"
 	"github.com/flowbeam/flowbeam/internal/filesystem/fakestore"
+	"github.com/flowbeam/flowbeam/internal/filesystem/objectstore"
 )
 
 var fake *fakestore.Server
@@ -74,12 +79,41 @@ func (s *store) Writes() int {
 
 func (s *store) MaxRecord() int { return 0 }
 
-// TestConformance runs the suite over a local directory and over both kinds of stores,
-// each with another format.
+// objects are those of a server's bucket below a prefix.
+func objects(t testing.TB, scheme, bucket, prefix string) map[string][]byte {
+	b, err := objectstore.Open(scheme, bucket, delivery.DefaultPolicy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string][]byte{}
+	err = b.List(context.Background(), prefix, "", func(in objectstore.Info) { out[in.Key] = nil }, nil)
+	for key := range out {
+		r, rerr := b.Reader(context.Background(), key, 0)
+		if rerr == nil {
+			out[key], rerr = io.ReadAll(r)
+			r.Close()
+		}
+		err = errors.Join(err, rerr)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// TestConformance runs the suite over a local directory, over both kinds of stores with
+// faults, and over their servers, each with another format.
 func TestConformance(t *testing.T) {
-	for _, c := range []struct{ scheme, format string }{{"local", "avro"}, {"gs", "parquet"}, {"s3", "ndjson"}} {
-		scheme, format := c.scheme, c.format
-		t.Run(scheme, func(t *testing.T) {
+	for _, c := range []struct {
+		name, format string
+	}{{"local", "avro"}, {"gs", "parquet"}, {"s3", "ndjson"}, {"gs server", "ndjson"}, {"s3 server", "avro"}} {
+		scheme, real := strings.CutSuffix(c.name, " server")
+		format, server := c.format, ""
+		t.Run(c.name, func(t *testing.T) {
+			if real {
+				server = fakestore.Real(t, scheme)
+			}
+			runs := 0
 			sinktest.Run(t, sinktest.Sink{Class: sinktest.Set, Open: func(t testing.TB, c sinktest.Config) (any, sinktest.Store) {
 				dir, s := "", &store{t: t}
 				if scheme == "local" {
@@ -94,6 +128,10 @@ func TestConformance(t *testing.T) {
 						}
 						return out
 					}
+				} else if real {
+					runs++
+					dir = fmt.Sprintf("%s://%s/%d/flows", scheme, server, runs)
+					s.objects = func() map[string][]byte { return objects(t, scheme, server, fmt.Sprint(runs, "/")) }
 				} else {
 					s.bucket = fake.Bucket()
 					dir, s.objects = scheme+"://"+s.bucket.Name+"/data/flows", s.bucket.Objects

@@ -13,10 +13,16 @@ import (
 	"github.com/flowbeam/flowbeam/flow"
 	"github.com/flowbeam/flowbeam/flowtest"
 	"github.com/flowbeam/flowbeam/internal/dataset"
+	"github.com/flowbeam/flowbeam/internal/filesystem/fakestore"
 	"github.com/flowbeam/flowbeam/sources/datasetsource"
 )
 
-func TestMain(m *testing.M) { ptest.Main(m) }
+var fake *fakestore.Server
+
+func TestMain(m *testing.M) {
+	fake = fakestore.Start()
+	ptest.Main(m)
+}
 
 func init() { register.Function2x0(tooLong) }
 
@@ -58,7 +64,14 @@ func hours() []flow.Record {
 }
 
 func TestReadGivesTheNamedBucketsOnce(t *testing.T) {
-	dir := t.TempDir()
+	readsBuckets(t, t.TempDir())
+	for _, scheme := range []string{"gs", "s3"} {
+		t.Run(scheme, func(t *testing.T) { readsBuckets(t, scheme+"://"+fake.Bucket().Name+"/a/flows") })
+		t.Run(scheme+" server", func(t *testing.T) { readsBuckets(t, scheme+"://"+fakestore.Real(t, scheme)+"/a/flows") })
+	}
+}
+
+func readsBuckets(t *testing.T, dir string) {
 	records := hours()
 	want := dataset.WantRecords()
 	want.Shards, want.Partition = 2, []string{"data_center"}

@@ -148,4 +148,6 @@ func (s *sourceReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
+var errReplaced = &sourceError{errors.New("the object was replaced since it was matched")}
+
 var errShrunk = errors.New("the file is shorter than when it was matched")

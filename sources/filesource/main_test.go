@@ -17,10 +17,14 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/filesystem/fakestore"
 )
+
+var fake *fakestore.Server
 
 func TestMain(m *testing.M) {
 	shortWatch = true
+	fake = fakestore.Start()
 	ptest.Main(m)
 }
 

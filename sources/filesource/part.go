@@ -21,6 +21,8 @@ type file struct {
 	Path    string
 	Size    int64
 	ModTime flow.Time
+	// Generation is that of the object when it was matched; zero on local disks.
+	Generation int64
 }
 
 // part reads the lines of one part of a file as batches.
@@ -120,6 +122,9 @@ func (p *part) source(ctx context.Context, offset int64) (io.Reader, error) {
 		return nil, p.fail(&sourceError{err}, offset, nil)
 	}
 	p.close = append(p.close, func() { r.Close() })
+	if g, ok := r.(interface{ Generation() int64 }); ok && p.file.Generation != 0 && g.Generation() != p.file.Generation {
+		return nil, p.fail(errReplaced, offset, nil) // another part may have read the old one
+	}
 	p.src = &sourceReader{r: r, left: p.file.Size - offset}
 	return p.src, nil
 }
@@ -267,7 +272,7 @@ func (p *part) fail(err error, offset int64, data []byte) error {
 	switch {
 	case errors.As(err, &bomb):
 		return p.failAs(flow.ReasonBomb, err, offset, data, int64(len(data)))
-	case corrupt(err), errors.Is(err, errShrunk), filesystem.Permanent(err):
+	case corrupt(err), errors.Is(err, errShrunk), errors.Is(err, errReplaced), filesystem.Permanent(err):
 		return p.failAs(flow.ReasonCorrupt, err, offset, data, int64(len(data)))
 	}
 	return fmt.Errorf("filesource: %s at byte %d: %w", p.file.Path, offset, err)

@@ -166,7 +166,7 @@ func glob(ctx context.Context, pattern string) ([]filesystem.Info, error) {
 }
 
 func fileOf(in filesystem.Info) file {
-	return file{Path: in.Path, Size: in.Size, ModTime: flow.TimeOf(in.ModTime)}
+	return file{Path: in.Path, Size: in.Size, ModTime: flow.TimeOf(in.ModTime), Generation: in.Generation}
 }
 
 // ranges is what both reading DoFns share. The restriction is a range of the file's bytes

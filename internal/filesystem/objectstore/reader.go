@@ -42,6 +42,9 @@ func (b *Bucket) Reader(ctx context.Context, key string, offset int64) (*Reader,
 // Info is that of the object that is being read.
 func (r *Reader) Info() Info { return r.info }
 
+// Generation is the object's.
+func (r *Reader) Generation() int64 { return r.info.Generation }
+
 func (r *Reader) open() error {
 	return r.b.do(r.ctx, "read", r.key, func(context.Context) error {
 		// The request's own context lives as long as its body.
