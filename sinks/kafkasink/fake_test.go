@@ -46,7 +46,7 @@ func newFake(t testing.TB, opts ...kfake.Opt) *fake {
 	t.Helper()
 	f := &fake{t: t, topic: "flows", slow: 50 * time.Millisecond, read: map[int32]int64{}}
 	opts = append([]kfake.Opt{
-		kfake.NumBrokers(1), 		kfake.ListenFn(func(network, address string) (net.Listener, error) {
+		kfake.NumBrokers(1), kfake.ListenFn(func(network, address string) (net.Listener, error) {
 			l, err := net.Listen(network, address)
 			return &listener{l, f}, err
 		}),

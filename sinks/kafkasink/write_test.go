@@ -333,3 +333,36 @@ func TestPasswordsAreReadAgainAndNeverShow(t *testing.T) {
 		}
 	}
 }
+
+// A refusal of credentials is of no record.
+func TestRefusedCredentialsAreNoDeadLetter(t *testing.T) {
+	f := newFake(t)
+	f.Fail(sinktest.Expired, 3)
+	h := flowtest.NewHarness(t, &recordsFn{Options: f.options(t, quick)}, flowtest.Once)
+	e := h.Bundle(flow.Batch{Records: flowtest.Records(100, 1)})
+	if count(e, "new") != 100 || len(failures(e)) != 0 || count(e, "retried") == 0 {
+		t.Errorf("%d new, %d dead letters, %d retried", count(e, "new"), len(failures(e)), count(e, "retried"))
+	}
+}
+
+func TestNothingOfAFailedBundleStays(t *testing.T) {
+	f := newFake(t)
+	ctx := context.Background()
+	fail, count := func(flow.FailureBatch) {}, func(c flow.Count) { t.Errorf("%+v", c) }
+	fn := &recordsFn{Options: f.options(t, quick)}
+	if err := fn.Setup(ctx); err != nil {
+		t.Fatal(err)
+	}
+	defer fn.Teardown()
+	fn.StartBundle(ctx, fail, count)
+	if err := fn.ProcessElement(ctx, flow.Batch{Records: flowtest.Records(10, 1)}, fail, count); err != nil {
+		t.Fatal(err)
+	}
+	fn.StartBundle(ctx, fail, count) // the first one failed elsewhere
+	if err := fn.FinishBundle(ctx, fail, count); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(f.IDs()); n != 0 {
+		t.Errorf("%d messages", n)
+	}
+}

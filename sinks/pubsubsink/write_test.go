@@ -3,7 +3,11 @@ package pubsubsink
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,6 +27,7 @@ import (
 	"github.com/flowbeam/flowbeam/flowtest"
 	"github.com/flowbeam/flowbeam/flowtest/sinktest"
 	"github.com/flowbeam/flowbeam/internal/dataset"
+	"github.com/flowbeam/flowbeam/internal/secret"
 )
 
 func TestMain(m *testing.M) { ptest.Main(m) }
@@ -316,5 +321,94 @@ func TestErrorsAreMarkedByTheirCode(t *testing.T) {
 		if (tries > 1) != (want == "again") {
 			t.Errorf("%v: %d tries", code, tries)
 		}
+	}
+}
+
+// A refusal of credentials is of no record: it fails the bundle when it stays.
+func TestRefusedCredentialsAreNoDeadLetter(t *testing.T) {
+	f := newFake(t)
+	f.Fail(sinktest.Expired, -1)
+	o := f.options(t, sinktest.Config{Wait: time.Millisecond, Deadline: 100 * time.Millisecond})
+	err := flowtest.NewHarness(t, &recordsFn{Options: o}, flowtest.Once).TryBundle(flow.Batch{Records: flowtest.Records(10, 1)})
+	if !contains(err, "Unauthenticated", "roles/pubsub.publisher") {
+		t.Error(err)
+	}
+}
+
+// A reply must have an id for each message.
+func TestAReplyThatIsCutIsNotTrusted(t *testing.T) {
+	f := newFake(t)
+	f.Fail(sinktest.Broken, 1)
+	h := flowtest.NewHarness(t, &recordsFn{Options: f.options(t, quick)}, flowtest.Once)
+	e := h.Bundle(flow.Batch{Records: flowtest.Records(100, 1)})
+	if count(e, "new") != 100 || count(e, "retried") != 1 || count(e, "requests") != 2 {
+		t.Errorf("%d new, %d retried, %d requests", count(e, "new"), count(e, "retried"), count(e, "requests"))
+	}
+}
+
+func TestNothingOfAFailedBundleStays(t *testing.T) {
+	f := newFake(t)
+	ctx := context.Background()
+	fail, count := func(flow.FailureBatch) {}, func(c flow.Count) { t.Errorf("%+v", c) }
+	fn := &recordsFn{Options: f.options(t, quick)}
+	if err := fn.Setup(ctx); err != nil {
+		t.Fatal(err)
+	}
+	defer fn.Teardown()
+	fn.StartBundle(ctx, fail, count)
+	if err := fn.ProcessElement(ctx, flow.Batch{Records: flowtest.Records(10, 1)}, fail, count); err != nil {
+		t.Fatal(err)
+	}
+	fn.StartBundle(ctx, fail, count) // the first one failed elsewhere
+	if err := fn.FinishBundle(ctx, fail, count); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(f.IDs()); n != 0 {
+		t.Errorf("%d messages", n)
+	}
+}
+
+// A key that is refused is read again: it may have been renewed.
+func TestARefusedKeyIsReadAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key.json")
+	writeKey := func(user string) {
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		if err != nil {
+			t.Fatal(err)
+		}
+		der, err := x509.MarshalPKCS8PrivateKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.Marshal(map[string]string{"type": "service_account", "client_email": user, "token_uri": "https://127.0.0.1:1/",
+			"private_key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writeKey("a@example.org")
+	ctx := context.Background()
+	c, err := acquire(ctx, connection{Endpoint: "127.0.0.1:1", Credentials: secret.Ref("file:" + path)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.release()
+	first := c.now()
+	writeKey("b@example.org")
+	c.renew(ctx, first)
+	second := c.now()
+	c.renew(ctx, first) // another request that the first one was refused to
+	if second == first || c.now() != second {
+		t.Error("the key was not read again, or more than once")
+	}
+	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.renew(ctx, second)
+	if c.now() != second {
+		t.Error("a broken file took the place of a key")
 	}
 }
