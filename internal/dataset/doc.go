@@ -19,5 +19,8 @@
 // known yet, drop the rows that are there already, write the rest to a temporary file, and
 // give it the next part's name by an operation that fails if the name is taken. Who loses
 // that race lists again. A crash at any point leaves either nothing or a whole part, and
-// a file under _tmp that a later run removes.
+// on a local disk a file under _tmp that a later run removes.
+//
+// On gs:// and s3:// the temporary file is on the worker, and what gives the part its name
+// is its upload, with the precondition that no object has it.
 package dataset

@@ -200,14 +200,14 @@ func TestWhatIsNotThere(t *testing.T) {
 func TestACreatePassesEachFault(t *testing.T) {
 	eachFake(t, func(t *testing.T, b *Bucket, fb *fakestore.Bucket) {
 		for name, f := range map[string]fakestore.Fault{"unavailable": fakestore.Unavailable, "lost": fakestore.LostReply, "expired": fakestore.Expired, "broken": fakestore.Broken} {
-			for size, skip := range map[int]int{100: 0, 20<<20 + 7: 0, 20<<20 + 8: 2, 20<<20 + 9: 3} { // which request of an upload fails
+			for size, skip := range map[int]int{100: 0, 16<<20 + 7: 0, 16<<20 + 8: 2, 16<<20 + 9: 3} { // which request of an upload fails
 				key, data := fmt.Sprint(name, size), random(size)
 				var c Counter
 				done := make(chan struct{})
 				before := fb.Writes()
 				go func() { // the fault begins when skip requests have been made
 					defer close(done)
-					for fb.Writes() < before+skip {
+					for fb.Writes() < before+skip && t.Context().Err() == nil {
 						time.Sleep(100 * time.Microsecond)
 					}
 					fb.Fail(f, 2)
@@ -310,7 +310,7 @@ func TestAReadOfAnObjectThatWasReplacedEnds(t *testing.T) {
 
 func TestBytesThatChangedInTheStoreAreNoticed(t *testing.T) {
 	eachFake(t, func(t *testing.T, b *Bucket, fb *fakestore.Bucket) {
-		for _, size := range []int{100, 20 << 20} {
+		for _, size := range []int{100, 9 << 20} {
 			key := fmt.Sprint(size)
 			if err := b.Create(t.Context(), key, spool(t, random(size))); err != nil {
 				t.Fatal(err)
@@ -343,16 +343,25 @@ func TestErrorsSayWhereAndNothingSecret(t *testing.T) {
 		}
 		for f, say := range map[fakestore.Fault]string{fakestore.Unavailable: "Unavailable", fakestore.Expired: "redential|ExpiredToken", fakestore.LostReply: "", fakestore.Broken: ""} {
 			for _, size := range []int{10, 10 << 20} {
+				begun, done := make(chan struct{}), make(chan struct{})
+				before := fb.Writes()
 				go func() {
-					for n := fb.Writes(); fb.Writes() == n && size > 100; { // an upload has its session
-						time.Sleep(100 * time.Microsecond)
+					defer close(done)
+					for size > 100 && fb.Writes() == before { // an upload has its session
+						select {
+						case <-begun:
+							return
+						case <-time.After(100 * time.Microsecond):
+						}
 					}
 					fb.Fail(f, -1)
 				}()
 				if size < 100 {
-					fb.Fail(f, -1)
+					<-done
 				}
 				err := b.Create(t.Context(), fmt.Sprint("dir/x", f, size), spool(t, random(size)))
+				close(begun)
+				<-done
 				fb.Fail(f, 0)
 				if err == nil {
 					continue // a lost reply's object was found, or the fault came too late
