@@ -2,6 +2,7 @@ package kafkasink
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -83,7 +84,7 @@ func newEncoder[T any](kind message.Kind[T], topic, key string) (*encoder[T], er
 func (e *encoder[T]) add(c *chunk[T], row *T) error {
 	id := e.kind.ID(row)
 	if id.IsZero() {
-		return fmt.Errorf("no id: copies of the message could not be told from it")
+		return errors.New("no id: copies of the message could not be told from it")
 	}
 	start := len(c.buf)
 	b := flow.AppendID(c.buf, id)

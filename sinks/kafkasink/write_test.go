@@ -149,28 +149,43 @@ func TestARepetitionOfTheClientDoublesNothing(t *testing.T) {
 	}
 }
 
-// A bundle that is cancelled must not take along what others have in the client, nor come
-// in its retry's way.
+// The client fails all that waits for a partition when the context of the first message
+// there ends. A bundle that is cancelled must not take along what others have behind it.
 func TestABundleThatIsCancelledLeavesOthersAlone(t *testing.T) {
 	f := newFake(t)
-	o := f.options(t, sinktest.Config{Wait: time.Millisecond, Deadline: 10 * time.Second})
-	f.Fail(sinktest.Slow, -1)
+	o := f.options(t, quick)
+	f.Fail(sinktest.Unavailable, -1)
 	ctx, cancel := context.WithCancel(context.Background())
-	other := make(chan error)
-	a, b := flowtest.Records(3000, 1), flowtest.Records(3000, 2)
-	first := flowtest.NewHarness(t, &recordsFn{Options: o}, flowtest.Once)
-	second := flowtest.NewHarness(t, &recordsFn{Options: o}, flowtest.Once).WithContext(ctx)
-	go func() { other <- first.TryBundle(flow.Batch{Records: a}) }()
-	time.AfterFunc(20*time.Millisecond, cancel)
-	if err := second.TryBundle(flow.Batch{Records: b}); err == nil {
+	cancelled := make(chan error)
+	h := flowtest.NewHarness(t, &recordsFn{Options: o}, flowtest.Once).WithContext(ctx)
+	go func() { cancelled <- h.TryBundle(flow.Batch{Records: flowtest.Records(300, 1)}) }()
+	time.Sleep(50 * time.Millisecond)
+
+	fn := &recordsFn{Options: o}
+	if err := fn.Setup(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	defer fn.Teardown()
+	fn.sink.start(context.Background())
+	records := flowtest.Records(300, 2)
+	for i := range records {
+		if err := fn.sink.add(&records[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := fn.sink.send(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond)
+	cancel()
+	if err := <-cancelled; err == nil {
 		t.Error("it succeeded in spite of it")
 	}
-	if err := <-other; err != nil {
-		t.Error(err)
-	}
-	f.Fail(sinktest.Slow, 0)
-	if e := first.Effects(); count(e, "new") != 3000 || count(e, "retried") != 0 {
-		t.Errorf("the other bundle: %d new, %d retried", count(e, "new"), count(e, "retried"))
+	time.Sleep(100 * time.Millisecond) // some repetitions
+	f.Fail(sinktest.Unavailable, 0)
+	tally, _, err := fn.sink.flight.Wait()
+	if err != nil || tally.New != 300 || tally.Retried != 0 {
+		t.Errorf("the other bundle: %+v, %v", tally, err)
 	}
 }
 
@@ -339,8 +354,8 @@ func TestRefusedCredentialsAreNoDeadLetter(t *testing.T) {
 	f := newFake(t)
 	f.Fail(sinktest.Expired, 3)
 	h := flowtest.NewHarness(t, &recordsFn{Options: f.options(t, quick)}, flowtest.Once)
-	e := h.Bundle(flow.Batch{Records: flowtest.Records(100, 1)})
-	if count(e, "new") != 100 || len(failures(e)) != 0 || count(e, "retried") == 0 {
+	e := h.Bundle(flow.Batch{Records: flowtest.Records(1, 1)})
+	if count(e, "new") != 1 || len(failures(e)) != 0 || count(e, "retried") == 0 {
 		t.Errorf("%d new, %d dead letters, %d retried", count(e, "new"), len(failures(e)), count(e, "retried"))
 	}
 }

@@ -90,12 +90,12 @@ func Batch(messages, bytes, inFlight int) Option {
 	}
 }
 
-// Retry sets the pauses before a repetition, from base up to cap, and for how long a
+// Retry sets the pauses before a repetition, from base up to most, and for how long a
 // request is tried: after the deadline the bundle fails. Refused credentials are tried for
 // two minutes of it at most. Default 200 ms, 30 s, 5 min.
-func Retry(base, cap, deadline time.Duration) Option {
+func Retry(base, most, deadline time.Duration) Option {
 	return func(o *options) error {
-		p := delivery.Policy{Base: base, Cap: cap, Deadline: deadline, Auth: min(deadline, delivery.DefaultPolicy.Auth)}
+		p := delivery.Policy{Base: base, Cap: most, Deadline: deadline, Auth: min(deadline, delivery.DefaultPolicy.Auth)}
 		if err := p.Check(); err != nil {
 			return fmt.Errorf("Retry: %w", err)
 		}
