@@ -412,3 +412,27 @@ func TestABadOptionPanicsWhileTheGraphIsBuilt(t *testing.T) {
 	_, s := beam.NewPipelineWithRoot()
 	Write(s, beam.Create(s, flow.Batch{}), Cluster{}, Namespace("x"))
 }
+
+// The first document passes at once, so that those after it move up in the repetition, and
+// one is refused only then.
+func TestARejectionAfterARetryIsOfItsOwnRecord(t *testing.T) {
+	f := newFake(t)
+	records := flowtest.Records(5, 12)
+	bad, tries := records[3].ID.String(), 0
+	f.refuse = func(_ string, doc []byte) *refuse {
+		switch tries++; {
+		case tries == 1, tries == 3:
+			return nil
+		case tries <= 5:
+			return &refuse{429, "es_rejected_execution_exception", "busy"}
+		case strings.Contains(string(doc), bad):
+			return &refuse{400, "document_parsing_exception", bad}
+		}
+		return nil
+	}
+	counts, failures := run(t, sinkTo(f), flow.Batch{Records: records})
+	want(t, counts, map[string]int64{"new": 4, "rejected": 1})
+	if len(failures) != 1 || !strings.Contains(failures[0].Data, bad) || !strings.Contains(failures[0].Error, bad) {
+		t.Errorf("%+v", failures)
+	}
+}
