@@ -350,6 +350,21 @@ func (c *stageColumn) writeTo(w *parquet.ColumnWriter, sc *columnScratch, index,
 			}
 			return nil
 		}
+		// Runs of values, which are nearly all that is left, go without a look at each row.
+		if present && skip == nil {
+			row += n
+			for n > 0 {
+				m := min(n, len(sc.vals)-sc.n)
+				c.fill(sc.vals[sc.n:sc.n+m], value, sc, index)
+				value, n, sc.n = value+m, n-m, sc.n+m
+				if sc.n == len(sc.vals) {
+					if err := flush(); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		}
 		for end := row + n; row < end; row++ {
 			if skip == nil || !skip[row] {
 				v := &sc.vals[sc.n]
@@ -385,6 +400,32 @@ func (c *stageColumn) writeTo(w *parquet.ColumnWriter, sc *columnScratch, index,
 		return err
 	}
 	return flush()
+}
+
+// fill is value for as many as out takes, from the one at i on, with their level.
+func (c *stageColumn) fill(out []parquet.Value, i int, sc *columnScratch, index int) {
+	level := 0
+	if c.optional {
+		level = 1
+	}
+	switch c.kind {
+	case flow.KindInt, flow.KindTime:
+		for k, v := range c.ints[i : i+len(out)] {
+			out[k] = parquet.Int64Value(v).Level(0, level, index)
+		}
+	case flow.KindBool:
+		for k, v := range c.ints[i : i+len(out)] {
+			out[k] = parquet.BooleanValue(v != 0).Level(0, level, index)
+		}
+	case flow.KindFloat:
+		for k, v := range c.floats[i : i+len(out)] {
+			out[k] = parquet.DoubleValue(v).Level(0, level, index)
+		}
+	default:
+		for k := range out {
+			out[k] = c.value(i+k, sc).Level(0, level, index)
+		}
+	}
 }
 
 func (c *stageColumn) value(i int, sc *columnScratch) parquet.Value {

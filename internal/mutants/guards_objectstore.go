@@ -42,7 +42,7 @@ var objectStoreGuards = []guard{
 		file: "internal/filesystem/objectstore/s3.go",
 		old:  "return errNoTag // what it was about may not have been done",
 		new:  "return nil",
-		test: "TestACreatePassesEachFault",
+		test: "TestAPageOfAProxyIsNoReply",
 	}, {
 		name: "objectstore/checksum",
 		why:  "bytes that changed in the store are read as records",

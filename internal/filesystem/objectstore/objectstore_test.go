@@ -233,6 +233,19 @@ func TestACreatePassesEachFault(t *testing.T) {
 	})
 }
 
+// Broken replies are by turns one that was cut after the write and a page of a proxy, which
+// wrote nothing.
+func TestAPageOfAProxyIsNoReply(t *testing.T) {
+	eachFake(t, func(t *testing.T, b *Bucket, fb *fakestore.Bucket) {
+		for _, key := range []string{"x", "y"} {
+			fb.Fail(fakestore.Broken, 1)
+			if err := b.Create(t.Context(), key, spool(t, random(100))); err != nil || len(fb.Objects()[key]) != 100 {
+				t.Errorf("%s: %d bytes are there: %v", key, len(fb.Objects()[key]), err)
+			}
+		}
+	})
+}
+
 func TestAnUploadThatIsCutOffLeavesNothing(t *testing.T) {
 	eachFake(t, func(t *testing.T, b *Bucket, fb *fakestore.Bucket) {
 		ctx, cancel := context.WithCancel(t.Context())
