@@ -1,6 +1,7 @@
 package bigquerysink
 
 import (
+	"os"
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
@@ -8,7 +9,12 @@ import (
 	"github.com/flowbeam/flowbeam/flowtest/sinktest"
 )
 
-func TestMain(m *testing.M) { ptest.Main(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(benchServer) != "" {
+		serveAnything()
+	}
+	ptest.Main(m)
+}
 
 func conformance(t *testing.T, opts ...Option) {
 	sinktest.Run(t, sinktest.Sink{
