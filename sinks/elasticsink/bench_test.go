@@ -1,3 +1,10 @@
+//go:build esutil
+
+// The comparison with esutil has a build tag of its own, because esutil needs all of
+// go-elasticsearch, which takes minutes to compile:
+//
+//	go test -tags esutil -run '^$' -bench . ./sinks/elasticsink
+
 package elasticsink
 
 import (

@@ -17,7 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/elastic/go-elasticsearch/v8"
+	"github.com/elastic/elastic-transport-go/v8/elastictransport"
 
 	"github.com/flowbeam/flowbeam/internal/delivery"
 	"github.com/flowbeam/flowbeam/internal/secret"
@@ -28,7 +28,7 @@ import (
 // and share it.
 type client struct {
 	cluster Cluster
-	es      *elasticsearch.BaseClient
+	es      *elastictransport.Client
 	http    *http.Transport
 	slots   chan struct{}
 	auth    atomic.Pointer[credentials]
@@ -105,10 +105,15 @@ func newClient(ctx context.Context, c Cluster, inFlight int) (*client, error) {
 		}
 		t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
-	// Retries are ours: they know which documents of a request are done.
-	es, err := elasticsearch.NewBaseClient(elasticsearch.Config{
-		Addresses: c.Addresses, CloudID: c.CloudID, Transport: t, DisableRetry: true,
-	})
+	nodes, err := c.nodes()
+	if err != nil {
+		return nil, err
+	}
+	// This is what go-elasticsearch sends its requests with: nodes in turn, those that are
+	// down left out. Its typed API, 858 packages that every program would compile, has
+	// nothing that a bulk request needs. Retries are ours: they know which documents of a
+	// request are done.
+	es, err := elastictransport.New(elastictransport.Config{URLs: nodes, Transport: t, DisableRetry: true})
 	if err != nil {
 		return nil, errors.New("the client refuses the addresses or the cloud id") // its error quotes them
 	}
@@ -200,6 +205,9 @@ func (c *client) do(ctx context.Context, r *call) error {
 	}
 	defer res.Body.Close()
 	r.status, r.header = res.StatusCode, res.Header
+	if r.status < 300 && r.header.Get("X-Elastic-Product") != "Elasticsearch" {
+		return delivery.Again(errors.New("the reply is not from Elasticsearch: its header X-Elastic-Product is missing"), 0)
+	}
 	buf := bytes.NewBuffer(r.reply[:0])
 	n, err := buf.ReadFrom(io.LimitReader(res.Body, r.maxReply+1))
 	r.reply = buf.Bytes()

@@ -1,9 +1,11 @@
 package elasticsink
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 
 	"github.com/flowbeam/flowbeam/internal/secret"
 )
@@ -57,4 +59,29 @@ func (c *Cluster) check() error {
 		errs = append(errs, errors.New("cluster: a user and a password come together"))
 	}
 	return errors.Join(errs...)
+}
+
+// nodes are the addresses, or that which the cloud id stands for.
+//
+// Source: https://www.elastic.co/docs/deploy-manage/deploy/elastic-cloud/find-cloud-id
+func (c *Cluster) nodes() ([]*url.URL, error) {
+	addresses := c.Addresses
+	if c.CloudID != "" {
+		_, encoded, _ := strings.Cut(c.CloudID, ":")
+		text, err := base64.StdEncoding.DecodeString(encoded)
+		parts := strings.Split(string(text), "$")
+		if err != nil || len(parts) < 2 || parts[0] == "" || parts[1] == "" {
+			return nil, errors.New("cluster: the cloud id is not NAME:… as the console shows it")
+		}
+		addresses = []string{"https://" + parts[1] + "." + parts[0]}
+	}
+	var out []*url.URL
+	for i, a := range addresses {
+		u, err := url.Parse(strings.TrimRight(a, "/"))
+		if err != nil {
+			return nil, fmt.Errorf("cluster: address %d is no URL", i+1)
+		}
+		out = append(out, u)
+	}
+	return out, nil
 }
