@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,6 +37,7 @@ type ProtoEncoder[T any] struct {
 	have   bitset // columns that the store has
 	ext    int    // index of ExtensionColumn in the store, or -1
 	fields []ProtoField
+	derive []func(*T) Value // of derived columns
 
 	scratch []byte
 }
@@ -77,7 +79,7 @@ func protoWireType(k Kind) int {
 // follow from others and are left out. The error names the columns that can be put
 // nowhere: required ones, and all of a table without extensions.
 func NewProtoEncoder[T any](t *Table[T], has func(column string) bool) (*ProtoEncoder[T], error) {
-	e := &ProtoEncoder[T]{table: t, plan: t.plan(), tags: make([]protoTag, len(t.Columns)), ext: -1}
+	e := &ProtoEncoder[T]{table: t, plan: t.plan(), tags: make([]protoTag, len(t.Columns)), ext: -1, derive: make([]func(*T) Value, len(t.Columns))}
 	var lacking []string
 	for i := range t.Columns {
 		c := &t.Columns[i]
@@ -87,6 +89,7 @@ func NewProtoEncoder[T any](t *Table[T], has func(column string) bool) (*ProtoEn
 		}
 		e.have.set(i)
 		e.tags[i] = protoTagOf(i+1, protoWireType(c.Kind))
+		e.derive[i] = c.Derive
 		e.fields = append(e.fields, ProtoField{c.Name, i + 1, c.Kind, c.Required})
 		if s := e.plan.slots[i]; c.Name == ExtensionColumn && s.kind == slotExtensions {
 			e.ext = i
@@ -122,23 +125,35 @@ func (e *ProtoEncoder[T]) Append(b []byte, row *T) []byte {
 			tag := &e.tags[i]
 			switch s := e.plan.slots[i]; s.kind {
 			case slotDerived:
-				b = e.appendValue(b, tag, e.table.Columns[i].Derive(row))
+				if v := e.derive[i](row); v.Kind == KindInt {
+					b = appendUvarint(tag.append(b), uint64(v.Int))
+				} else if v.Kind != 0 {
+					b = e.appendValue(b, tag, v)
+				}
 			case slotString:
-				b = e.appendText(tag.append(b), *field[string](ptr, s))
+				if v := *field[string](ptr, s); len(v) < 128 && utf8.ValidString(v) {
+					b = append(append(tag.append(b), byte(len(v))), v...)
+				} else {
+					b = e.appendText(tag.append(b), v)
+				}
 			case slotInt:
-				b = binary.AppendUvarint(tag.append(b), uint64(field[Int](ptr, s).V))
+				b = appendUvarint(tag.append(b), uint64(field[Int](ptr, s).V))
 			case slotInt64:
-				b = binary.AppendUvarint(tag.append(b), uint64(*field[int64](ptr, s)))
+				b = appendUvarint(tag.append(b), uint64(*field[int64](ptr, s)))
 			case slotFloat:
 				b = binary.LittleEndian.AppendUint64(tag.append(b), math.Float64bits(field[Float](ptr, s).V))
 			case slotBool:
 				b = append(tag.append(b), boolByte(*field[bool](ptr, s)))
 			case slotTime:
-				b = binary.AppendUvarint(tag.append(b), uint64(protoMicros(*field[Time](ptr, s))))
+				b = appendUvarint(tag.append(b), uint64(protoMicros(*field[Time](ptr, s))))
 			case slotIP:
 				b = append(tag.append(b), 0)
 				at := len(b)
-				b = field[IP](ptr, s).Append(b)
+				if ip := field[IP](ptr, s); ip.Len == 4 {
+					b = appendIPv4(b, [4]byte(ip.B[:4]))
+				} else {
+					b = ip.Append(b)
+				}
 				b[at-1] = byte(len(b) - at) // at most 45: one byte
 			case slotID:
 				b = AppendID(append(tag.append(b), 2*uint8(len(ID{}))), *field[ID](ptr, s))
@@ -227,17 +242,55 @@ func (e *ProtoEncoder[T]) appendValue(b []byte, tag *protoTag, v Value) []byte {
 	case 0:
 		return b
 	case KindInt:
-		return binary.AppendUvarint(tag.append(b), uint64(v.Int))
+		return appendUvarint(tag.append(b), uint64(v.Int))
 	case KindFloat:
 		return binary.LittleEndian.AppendUint64(tag.append(b), math.Float64bits(v.Float))
 	case KindBool:
 		return append(tag.append(b), boolByte(v.Int != 0))
 	case KindTime:
-		return binary.AppendUvarint(tag.append(b), uint64(protoMicros(Time(v.Int))))
+		return appendUvarint(tag.append(b), uint64(protoMicros(Time(v.Int))))
 	case KindBytes:
 		return append(binary.AppendUvarint(tag.append(b), uint64(len(v.Str))), v.Str...)
 	}
 	return e.appendText(tag.append(b), v.Str)
+}
+
+// appendUvarint is binary.AppendUvarint without its loop: a time in microseconds has eight
+// bytes, and a record has several. Groups of 7 bits are spread to bytes in three steps.
+func appendUvarint(b []byte, v uint64) []byte {
+	if v < 0x80 {
+		return append(b, byte(v))
+	}
+	if v >= 1<<56 {
+		return binary.AppendUvarint(b, v)
+	}
+	n := (bits.Len64(v) + 6) / 7
+	x := v&0x000000000fffffff | v&0x00fffffff0000000<<4
+	x = x&0x00003fff00003fff | x&0x0fffc0000fffc000<<2
+	x = x&0x007f007f007f007f | x&0x3f803f803f803f80<<1
+	x |= 0x8080808080808080 & (1<<(8*(n-1)) - 1) // all but the last go on
+	return binary.LittleEndian.AppendUint64(b, x)[:len(b)+n]
+}
+
+// octets are the numbers of an IPv4 address as text with a dot behind, and their lengths.
+var octets = func() (t [256]struct {
+	text [4]byte
+	n    uint8
+}) {
+	for i := range t {
+		t[i].n = uint8(copy(t[i].text[:], strconv.Itoa(i)+"."))
+	}
+	return t
+}()
+
+// appendIPv4 appends the text of an address.
+func appendIPv4(b []byte, ip [4]byte) []byte {
+	for _, v := range ip {
+		o := &octets[v]
+		b = append(b, o.text[0], o.text[1], o.text[2], o.text[3])
+		b = b[:len(b)-4+int(o.n)]
+	}
+	return b[:len(b)-1]
 }
 
 func boolByte(v bool) byte {

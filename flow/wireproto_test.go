@@ -1,6 +1,8 @@
 package flow
 
 import (
+	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"math"
 	"reflect"
@@ -222,6 +224,27 @@ func TestProtoRefusesAStoreThatWouldLoseValues(t *testing.T) {
 	}
 	if _, err := NewProtoEncoder(&Records, func(c string) bool { return c != "extensions" && c != "vlan_id" }); err == nil {
 		t.Error("neither vlan_id nor extensions, and no error")
+	}
+}
+
+func TestUvarintIsTheStandardOne(t *testing.T) {
+	for shift := range 64 {
+		for d := uint64(0); d < 5; d++ {
+			for _, v := range []uint64{1<<shift + d, 1<<shift - 1 - d, ^uint64(0)>>shift - d, 0x5555555555555555 >> shift} {
+				if have, want := appendUvarint([]byte{7}, v), binary.AppendUvarint([]byte{7}, v); !bytes.Equal(have, want) {
+					t.Fatalf("%x: %x, want %x", v, have, want)
+				}
+			}
+		}
+	}
+}
+
+func TestIPv4TextIsThatOfIP(t *testing.T) {
+	for i := range 256 {
+		ip := IP{B: [16]byte{byte(i), byte(255 - i), byte(i * 7), byte(i / 3)}, Len: 4}
+		if have := string(appendIPv4([]byte("x"), [4]byte(ip.B[:4]))); have != "x"+ip.String() {
+			t.Fatalf("%s, want %s", have, ip)
+		}
 	}
 }
 

@@ -117,7 +117,8 @@ func BenchmarkWrite(b *testing.B) {
 		b.Fatal(err)
 	}
 	ctx := context.Background()
-	records := flowtest.Records(20_000, 1)
+	const perBundle = 100                // batches of
+	records := flowtest.Records(1000, 1) // records, as sources make them
 	batch := flow.Batch{Records: records}
 	fn := &recordsFn{Table: name, Options: o}
 	if err := fn.Setup(ctx); err != nil {
@@ -127,7 +128,7 @@ func BenchmarkWrite(b *testing.B) {
 	count := func(flow.Count) {}
 	sink := func() {
 		fn.StartBundle(ctx, fail, count)
-		for range 5 {
+		for range perBundle {
 			if err := fn.ProcessElement(ctx, batch, fail, count); err != nil {
 				b.Fatal(err)
 			}
@@ -160,6 +161,10 @@ func BenchmarkWrite(b *testing.B) {
 		b.Fatal(err)
 	}
 	perRequest := len(rows) * o.RequestBytes / size
+	var request [][]byte
+	for len(request) < perRequest {
+		request = append(request, rows[:min(len(rows), perRequest-len(request))]...)
+	}
 	plain := func() {
 		var results []*managedwriter.AppendResult
 		wait := func(most int) {
@@ -170,15 +175,13 @@ func BenchmarkWrite(b *testing.B) {
 				results = results[1:]
 			}
 		}
-		for range 5 {
-			for from := 0; from < len(rows); from += perRequest {
-				r, err := stream.AppendRows(ctx, rows[from:min(from+perRequest, len(rows))])
-				if err != nil {
-					b.Fatal(err)
-				}
-				results = append(results, r)
-				wait(o.InFlight)
+		for left := perBundle * len(rows); left > 0; left -= perRequest {
+			r, err := stream.AppendRows(ctx, request[:min(left, perRequest)])
+			if err != nil {
+				b.Fatal(err)
 			}
+			results = append(results, r)
+			wait(o.InFlight)
 		}
 		wait(0)
 	}
@@ -199,7 +202,7 @@ func BenchmarkWrite(b *testing.B) {
 		begun = cpu()
 		plain()
 		theirs += cpu() - begun
-		n += 5 * len(records)
+		n += perBundle * len(records)
 	}
 	b.ReportMetric(float64(ours)/float64(n), "ns/record")
 	b.ReportMetric(float64(theirs)/float64(n), "plain-ns/record")
