@@ -40,8 +40,8 @@ var logSinkGuards = []guard{
 		name: "kafkasink/cancelled-bundle",
 		why:  "a bundle that is cancelled fails the messages of others in its partitions",
 		file: "sinks/kafkasink/deliver.go",
-		old:  "context.WithDeadline(context.Background(), until)",
-		new:  "context.WithDeadline(ctx, until)",
+		old:  "life := s.client.life()",
+		new:  "life := ctx",
 		test: "TestABundleThatIsCancelledLeavesOthersAlone",
 	}, {
 		name: "kafkasink/renew",

@@ -1,10 +1,10 @@
 package kafkasink
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -20,10 +20,9 @@ const (
 	headerTable       = "flowbeam-table"
 )
 
-// entry is one message. It is its own Context, so that a promise, which is given the
+// entry is one message. It is its record's Context, so that a promise, which is given the
 // record alone, finds it without a closure or a map.
 type entry[T any] struct {
-	context.Context
 	record  kgo.Record
 	headers [4]kgo.RecordHeader
 	row     *T // of the input, for its dead letter
@@ -31,6 +30,13 @@ type entry[T any] struct {
 	done    bool // acknowledged or rejected
 	err     error
 }
+
+// An entry's context never ends. The client may look at it after its promise, when the
+// memory is another message's, so these methods read no field.
+func (*entry[T]) Deadline() (t time.Time, ok bool) { return t, false }
+func (*entry[T]) Done() <-chan struct{}            { return nil }
+func (*entry[T]) Err() error                       { return nil }
+func (*entry[T]) Value(any) any                    { return nil }
 
 // chunk is some messages that a bundle hands to the client at once, in memory that is used
 // again.

@@ -35,6 +35,10 @@ type client struct {
 	topics  map[string]int
 	trouble error // the last error of a connection
 
+	lifeCtx   context.Context // see life
+	lifeEnd   context.CancelFunc
+	lifeBegun time.Time
+
 	solo     sync.Mutex // one isolated delivery at a time, see deliver.go
 	requests atomic.Int64
 	resent   resent
@@ -86,9 +90,18 @@ func (c *client) release() {
 		defer clients.Unlock()
 		if c.refs == 0 && clients.byKey[c.key] == c {
 			delete(clients.byKey, c.key)
-			go c.producer().Close()
+			go c.close()
 		}
 	})
+}
+
+func (c *client) close() {
+	c.producer().Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lifeEnd != nil {
+		c.lifeEnd()
+	}
 }
 
 // producer is the Kafka client to use now.
@@ -251,6 +264,22 @@ func (c *client) setTrouble(err error) {
 	c.mu.Lock()
 	c.trouble = err
 	c.mu.Unlock()
+}
+
+// life is the context of messages that are handed to the client now. It ends with their
+// deadline, a 16th of it later at most, and with nothing else: where the context of the
+// first message of a partition ends, the client fails all that waits there, of other
+// bundles too, and it may use the context for requests that have others' messages. So it is
+// shared, and there are never more than a few.
+func (c *client) life() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	d := c.connection.Policy.Deadline
+	if c.lifeCtx == nil || time.Since(c.lifeBegun) > d/16 {
+		c.lifeBegun = time.Now()
+		c.lifeCtx, c.lifeEnd = context.WithTimeout(context.Background(), d+d/16)
+	}
+	return c.lifeCtx
 }
 
 // explain adds the last trouble of a connection to the error of a message that timed out.

@@ -61,15 +61,8 @@ func (s *sink[T]) produce(ctx context.Context, kafka *kgo.Client, c *chunk[T], t
 	c.left.Store(int64(len(todo)))
 	c.acked = make(chan struct{})
 	acked := c.acked
-	// The messages' context ends with the deadline alone: one that ends fails all that waits
-	// for the same partition, of other bundles too.
-	until, ok := ctx.Deadline()
-	if !ok {
-		return errors.New("no deadline")
-	}
-	life, end := context.WithDeadline(context.Background(), until)
+	life := s.client.life()
 	go func() { // Produce blocks while the client's buffer is full
-		defer func() { <-acked; end() }()
 		for i, x := range todo {
 			if ctx.Err() != nil {
 				if c.left.Add(int64(i-len(todo))) == 0 { // the rest was not handed over
@@ -78,7 +71,7 @@ func (s *sink[T]) produce(ctx context.Context, kafka *kgo.Client, c *chunk[T], t
 				return
 			}
 			r := &x.record
-			x.Context, x.err = life, errAbandoned
+			x.err = errAbandoned
 			x.record = kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value, Headers: x.headers[:], Timestamp: r.Timestamp, Context: x}
 			kafka.Produce(life, &x.record, c.promise)
 		}
