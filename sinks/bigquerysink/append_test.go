@@ -151,6 +151,20 @@ func TestOwnStreamsDoubleNothingWithinABundle(t *testing.T) {
 	}
 }
 
+// The service says "already exists", and that is enough: the stream goes on.
+func TestALostReplyKeepsItsStream(t *testing.T) {
+	fn, f, table := openFake(t, OwnStreams(), InFlight(1), RequestRows(10))
+	f.next(func(*fakeStream) fault {
+		return fault{apply: true, status: status.Error(codes.Unavailable, "connection lost")}
+	})
+	records := flowtest.Records(30, 1)
+	write(t, fn, flow.Batch{Records: records})
+	once(t, f, table, records)
+	if n := len(f.streams) - 1; n != 1 {
+		t.Errorf("%d streams, want one", n)
+	}
+}
+
 func TestAStreamThatIsLeftIsFinalized(t *testing.T) {
 	fn, f, table := openFake(t, OwnStreams(), InFlight(1), RequestRows(10))
 	f.next(func(*fakeStream) fault { return fault{} }, func(*fakeStream) fault {

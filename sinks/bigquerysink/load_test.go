@@ -40,7 +40,9 @@ func (f *fakeJobs) open(t testing.TB) *loader {
 
 func (f *fakeJobs) run(t testing.TB) {
 	t.Helper()
-	if err := f.open(t).run(t.Context()); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // a plan too many, and it would never end
+	defer cancel()
+	if err := f.open(t).run(ctx); err != nil {
 		t.Fatal(err)
 	}
 }
