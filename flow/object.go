@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -76,7 +77,8 @@ func AppendExtensions(b []byte, exts []Extension) []byte {
 		}
 		b = AppendJSON(b, exts[i].Name)
 		b = append(b, ':')
-		if exts[i].Kind == ExtString || !json.Valid([]byte(exts[i].Text)) {
+		// Text with white space around it is valid JSON too, and would break a line in two.
+		if exts[i].Kind == ExtString || strings.ContainsAny(exts[i].Text, " \t\r\n") || !json.Valid([]byte(exts[i].Text)) {
 			b = AppendJSON(b, exts[i].Text)
 		} else {
 			b = append(b, exts[i].Text...)

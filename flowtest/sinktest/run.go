@@ -223,7 +223,7 @@ func eachFault(t *testing.T, s Sink) {
 func lastingFault(t *testing.T, s Sink) {
 	for _, f := range []Fault{Unavailable, Partial, Expired, Broken} {
 		t.Run(f.String(), func(t *testing.T) {
-			fn, store := s.Open(t, Config{Wait: quick.Wait, Deadline: 200 * time.Millisecond})
+			fn, store := s.Open(t, Config{Wait: quick.Wait, Deadline: time.Second})
 			if !store.Fail(f, -1) {
 				t.Skipf("skipped: this store has no fault %q", f)
 			}

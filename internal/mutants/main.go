@@ -39,7 +39,9 @@ func (g *guard) pkg() string { return "./" + g.file[:strings.LastIndexByte(g.fil
 
 // guards are all of them.
 func guards() []guard {
-	return slices.Concat(flowGuards, sourceGuards, transformGuards, windowingGuards, sinkGuards, pipelineGuards)
+	return slices.Concat(
+		bigqueryGuards, elasticGuards, flowGuards, logSinkGuards, objectStoreGuards, pipelineGuards, sinkGuards, sourceGuards, transformGuards, windowingGuards,
+	)
 }
 
 func main() {

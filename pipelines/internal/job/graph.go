@@ -90,6 +90,10 @@ func (o *Options) Build(s beam.Scope, in Input, now time.Time, totals string) er
 	written := filesink.Write(s, records, o.dir("flows"), append(o.sinkOptions("files"), filesink.Partition(o.Partition...))...)
 	count(written.Counts)
 	rejected := []beam.PCollection{written.Failures}
+	stores := o.stores()
+	for _, st := range stores {
+		rejected = append(rejected, count1(st.records(s, records, written), count)...)
+	}
 
 	if o.rollups() {
 		forRollups, err := o.rollupInput(s, records, written.Touched)
@@ -119,6 +123,9 @@ func (o *Options) Build(s beam.Scope, in Input, now time.Time, totals string) er
 			w := filesink.WriteRollups(s, l.Rows, o.dir("rollup_"+l.Name), table, o.sinkOptions("files_rollup_"+l.Name)...)
 			count(w.Counts)
 			rejected = append(rejected, w.Failures)
+			for _, st := range stores {
+				rejected = append(rejected, count1(st.rollups(s, l.Rows, level{l.Name, table}, w), count)...)
+			}
 		}
 	}
 	if o.RawBackup {
@@ -130,11 +137,34 @@ func (o *Options) Build(s beam.Scope, in Input, now time.Time, totals string) er
 
 	dead := beam.Flatten(s, failures...)
 	count(tapFailures(s, dead))
-	letters := filesink.WriteFailures(s, beam.Flatten(s, append(rejected, dead)...), o.dir("dead_letters"), deadLetterOptions()...)
+	all := beam.Flatten(s, append(rejected, dead)...)
+	// What a store refuses of the dead letters is one for the files: they refuse none.
+	var refused []beam.PCollection
+	for _, st := range stores {
+		if _, ok := st.(bigqueryStore); ok && st.(bigqueryStore).loads() {
+			continue // of the files, below
+		}
+		refused = append(refused, count1(st.failures(s, all, filesink.Result{}), count)...)
+	}
+	letters := filesink.WriteFailures(s, beam.Flatten(s, append(refused, all)...), o.dir("dead_letters"), deadLetterOptions()...)
 	count(letters.Counts)
+	for _, st := range stores {
+		if b, ok := st.(bigqueryStore); ok && b.loads() {
+			count1(b.failures(s, all, letters), count)
+		}
+	}
 
 	writeTotals(s, beam.Flatten(s, counts...), totals)
 	return nil
+}
+
+// count1 counts what a sink wrote and returns what it refused.
+func count1(w written, count func(...beam.PCollection)) []beam.PCollection {
+	count(w.counts)
+	if w.rejected == nil {
+		return nil
+	}
+	return []beam.PCollection{*w.rejected}
 }
 
 // steps are what is done to each record, in one ParDo.

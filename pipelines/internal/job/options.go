@@ -64,6 +64,38 @@ type Options struct {
 	Summary      string        `flag:"summary" group:"Output" help:"file for the summary as JSON"`
 	Quiet        bool          `flag:"quiet" default:"false" group:"Output" help:"no progress and no summary on the terminal"`
 
+	Install bool `flag:"install" default:"false" group:"Stores" help:"first make what the stores below lack: Elasticsearch's templates, BigQuery's dataset, tables and views, Kafka's topics"`
+
+	Elasticsearch    []string      `flag:"elasticsearch" group:"Elasticsearch" help:"nodes to write to, as https://es1:9200, separated by commas"`
+	ElasticCloudID   string        `flag:"elasticsearch_cloud_id" group:"Elasticsearch" help:"a deployment of Elastic Cloud, in place of nodes"`
+	ElasticUser      string        `flag:"elasticsearch_user" group:"Elasticsearch" help:"user for basic authentication"`
+	ElasticPassword  string        `flag:"elasticsearch_password" group:"Elasticsearch" help:"where its password is: file:PATH, env:NAME or gcp:projects/P/secrets/S/versions/V"`
+	ElasticAPIKey    string        `flag:"elasticsearch_api_key" group:"Elasticsearch" help:"where an API key is, in place of user and password"`
+	ElasticCA        string        `flag:"elasticsearch_ca" group:"Elasticsearch" help:"where the certificates (PEM) are that the nodes' must come from"`
+	ElasticNamespace string        `flag:"elasticsearch_namespace" default:"default" group:"Elasticsearch" help:"part of the indices' names: flowbeam-flow-NAMESPACE-YYYY.MM.DD"`
+	ElasticIndexPer  string        `flag:"elasticsearch_index_per" default:"day" group:"Elasticsearch" help:"event time that one index covers: day or hour"`
+	ElasticReplace   bool          `flag:"elasticsearch_replace" default:"false" group:"Elasticsearch" help:"replace documents of a lower revision"`
+	ElasticILM       bool          `flag:"elasticsearch_ilm" default:"true" group:"Elasticsearch" help:"install: also make lifecycle policies"`
+	ElasticKeep      time.Duration `flag:"elasticsearch_keep" default:"0s" group:"Elasticsearch" help:"install: delete an index so long after its date (0: never)"`
+
+	BigQuery           string `flag:"bigquery" group:"BigQuery" help:"project.dataset to write to: tables flows, rollup_…, dead_letters"`
+	BigQueryMethod     string `flag:"bigquery_method" default:"storage_write" group:"BigQuery" help:"storage_write (lowest latency) or file_loads (of the files under --output on gs://)"`
+	BigQueryLocation   string `flag:"bigquery_location" group:"BigQuery" help:"install: location of a new dataset (none: US)"`
+	BigQueryAddColumns bool   `flag:"bigquery_add_columns" default:"false" group:"BigQuery" help:"install: add columns that tables of an earlier version lack"`
+	BigQueryEndpoint   string `flag:"bigquery_endpoint" group:"BigQuery" help:"an emulator: base URL of its REST API and host:port of its gRPC, separated by a comma"`
+
+	Kafka           []string `flag:"kafka" group:"Kafka" help:"brokers to write to, as host:9092, separated by commas"`
+	KafkaTopic      string   `flag:"kafka_topic" default:"flows" group:"Kafka" help:"topic of the records; rollups and dead letters go to TOPIC_rollup_1m and so on, TOPIC_dead_letters"`
+	KafkaPartitions int      `flag:"kafka_partitions" default:"6" group:"Kafka" help:"install: partitions of a new topic"`
+	KafkaTLS        bool     `flag:"kafka_tls" default:"false" group:"Kafka" help:"encrypt, trusting the system's authorities"`
+	KafkaCA         string   `flag:"kafka_ca" group:"Kafka" help:"encrypt: where the certificates (PEM) are that the brokers' must come from"`
+	KafkaMechanism  string   `flag:"kafka_mechanism" default:"SCRAM-SHA-512" group:"Kafka" help:"PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"`
+	KafkaUser       string   `flag:"kafka_user" group:"Kafka" help:"user"`
+	KafkaPassword   string   `flag:"kafka_password" group:"Kafka" help:"where its password is: file:PATH, env:NAME or gcp:…"`
+
+	PubSub            string `flag:"pubsub" group:"Pub/Sub" help:"projects/PROJECT/topics/TOPIC of the records; rollups and dead letters go to TOPIC_rollup_1m and so on, TOPIC_dead_letters"`
+	PubSubCredentials string `flag:"pubsub_credentials" group:"Pub/Sub" help:"where the key of a service account is (none: the worker's own identity)"`
+
 	set map[string]bool // flags that were given
 }
 

@@ -73,6 +73,10 @@ func (p *Program) Main(args []string, stderr io.Writer) int {
 		return 2
 	}
 	tuneMemory()
+	if err := o.install(context.Background()); err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n", p.Name, err)
+		return 1
+	}
 	s, err := p.Run(context.Background(), o, stderr)
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", p.Name, err)
@@ -177,6 +181,13 @@ func (p *Program) Run(ctx context.Context, o *Options, out io.Writer) (*Summary,
 		return nil, fmt.Errorf("the job left no totals: %w", err)
 	}
 	s := summarize(totals, time.Since(started))
+	for _, st := range o.stores() {
+		if b, ok := st.(bigqueryStore); ok && b.loads() {
+			s.loads = st.name()
+		} else {
+			s.stores = append(s.stores, st.name())
+		}
+	}
 	s.Print(out, o.Output)
 	if o.Summary != "" {
 		b, err := s.JSON()

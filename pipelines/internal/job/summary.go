@@ -22,7 +22,9 @@ type Summary struct {
 	BytesRead   int64                `json:"bytes_read"` // as stored, compressed
 	Seconds     float64              `json:"seconds"`
 
-	raw int64 // lines given to the raw backup
+	raw    int64    // lines given to the raw backup
+	stores []string // beside the files, that are given all that the files are given
+	loads  string   // the store that loads the files, or ""
 }
 
 // DeadLetters are the records that could not be used.
@@ -96,18 +98,35 @@ func (s *Summary) Check() (problems []error) {
 			problems = append(problems, fmt.Errorf("sink %s was given %d, but new %d + already there %d + rejected %d = %d", sink, given, c.New, c.AlreadyThere, c.Rejected, sum))
 		}
 	}
-	adds("files", s.Written)
-	rejected := int64(0)
+	// What a sink refuses is a dead letter for the stores, and what a store refuses of the
+	// dead letters is one for the files.
+	refused, refusedLetters := int64(0), int64(0)
 	for name, c := range s.Sinks {
-		if name != "files_dead_letters" {
-			rejected += c.Rejected
+		switch {
+		case name == "files_dead_letters":
+		case strings.HasSuffix(name, "_dead_letters"):
+			refusedLetters += c.Rejected
+		default:
+			refused += c.Rejected
 		}
 	}
+	given := map[string]int64{"": s.Written, "_dead_letters": s.DeadLetters.Total + refused}
 	for level, rows := range s.RollupRows {
-		adds("files_rollup_"+level, rows)
+		given["_rollup_"+level] = rows
+	}
+	for _, of := range sorted(given) {
+		for _, store := range s.stores {
+			adds(store+of, given[of])
+		}
+		if of == "_dead_letters" {
+			given[of] += refusedLetters
+		}
+		adds("files"+of, given[of])
+		if files := s.Sinks["files"+of].New; s.loads != "" && s.Sinks[s.loads+of].New < files {
+			problems = append(problems, fmt.Errorf("sink %s has loaded %d rows, and %d are new in the files", s.loads+of, s.Sinks[s.loads+of].New, files))
+		}
 	}
 	adds("files_raw", s.raw)
-	adds("files_dead_letters", s.DeadLetters.Total+rejected)
 	return problems
 }
 
@@ -135,11 +154,13 @@ func (s *Summary) Print(w io.Writer, output string) {
 	fmt.Fprintf(w, "in %s\n  %-28s %14s %14s %14s\n", output, "", "new", "already there", "rejected")
 	for _, name := range sorted(s.Sinks) {
 		c := s.Sinks[name]
-		dir := strings.TrimPrefix(strings.TrimPrefix(name, "files"), "_")
-		if dir == "" {
-			dir = "flows"
+		if name == "files" || strings.HasPrefix(name, "files_") {
+			name = strings.TrimPrefix(strings.TrimPrefix(name, "files"), "_") + "/"
+			if name == "/" {
+				name = "flows/"
+			}
 		}
-		fmt.Fprintf(w, "  %-28s %14s %14s %14s\n", dir+"/", thousands(c.New), thousands(c.AlreadyThere), thousands(c.Rejected))
+		fmt.Fprintf(w, "  %-28s %14s %14s %14s\n", name, thousands(c.New), thousands(c.AlreadyThere), thousands(c.Rejected))
 	}
 }
 

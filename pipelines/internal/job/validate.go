@@ -108,6 +108,14 @@ func (o *Options) Validate() (problems []error) {
 	} else {
 		problems = append(problems, o.validateOutput()...)
 	}
+	if levels, err := o.levels(); err == nil { // else it is told above
+		for _, st := range o.stores() {
+			add(st.name(), st.validate(levels))
+		}
+	}
+	if o.Install && len(o.stores()) == 0 {
+		add("install", fmt.Errorf("there is no store to install anything in: name one, such as --elasticsearch"))
+	}
 	if o.Summary != "" {
 		if fi, err := os.Stat(filepath.Dir(o.Summary)); err != nil || !fi.IsDir() {
 			add("summary", fmt.Errorf("there is no folder %s", filepath.Dir(o.Summary)))
