@@ -11,4 +11,6 @@ if ! running; then
 		-filesystem-root "$STATE/gcs-objects" -public-host "127.0.0.1:$PORT"
 fi
 wait_for 30 curl -sf "http://127.0.0.1:$PORT/storage/v1/b?project=flowbeam-local"
+# The bucket that the README writes to; the server says 409 where it is there.
+curl -s -o /dev/null -X POST -H 'Content-Type: application/json' -d '{"name":"flowbeam-local"}' "http://127.0.0.1:$PORT/storage/v1/b?project=flowbeam-local"
 echo "FLOWBEAM_GCS_ENDPOINT=http://127.0.0.1:$PORT"
