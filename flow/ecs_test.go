@@ -137,7 +137,7 @@ func TestADocumentHasTheValuesOfTheRow(t *testing.T) {
 	if err := json.Unmarshal([]byte(`{
 		"@timestamp":"2026-01-02T03:04:05.0000006Z",
 		"event":{"id":"ab000000000000000000000000000000","start":"2026-01-02T03:04:04.0000006Z","end":"2026-01-02T03:04:05.0000006Z","duration":1000000000,"module":"test"},
-		"flowbeam":{"revision":2,"late":false,"loss":{"external":0.25},"extensions":{"n":1,"s":"x\ny"},
+		"flowbeam":{"revision":2,"late":false,"loss":{"external":0.25},"extensions":{"n":"1\n","s":"x\ny"},
 			"source":{"bytes_scaled":50},"destination":{"labels":{"a.b":"c\n"}}},
 		"netflow":{"sampling_interval":10},
 		"network":{"type":"ipv6"},

@@ -44,24 +44,23 @@ func TestTheStoresHaveWhatTheSummarySays(t *testing.T) {
 	es := func(index, query string, into any) {
 		t.Helper()
 		url := fmt.Sprintf("%s/flowbeam-%s-%s-*/", o.Elasticsearch[0], index, unique)
-		r, err := http.Post(url+"_refresh", "", nil)
-		if err != nil {
-			t.Fatal(err)
+		post := func(path, body string) []byte {
+			r, err := http.Post(url+path, "application/json", strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Body.Close()
+			b, err := io.ReadAll(r.Body)
+			if err == nil && r.StatusCode != http.StatusOK {
+				err = fmt.Errorf("%s: status %d: %s", path, r.StatusCode, b)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			return b
 		}
-		r.Body.Close()
-		r, err = http.Post(url+"_search?size=0&track_total_hits=true", "application/json", strings.NewReader(query))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Body.Close()
-		b, err := io.ReadAll(r.Body)
-		if err == nil && r.StatusCode != http.StatusOK {
-			err = fmt.Errorf("status %d: %s", r.StatusCode, b)
-		}
-		if err == nil {
-			err = json.Unmarshal(b, into)
-		}
-		if err != nil {
+		post("_refresh", "")
+		if err := json.Unmarshal(post("_search?size=0&track_total_hits=true", query), into); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -110,7 +109,7 @@ func TestTheStoresHaveWhatTheSummarySays(t *testing.T) {
 		for level, rows := range s.RollupRows {
 			es("rollup-"+level, `{"aggs":{"records":{"sum":{"field":"flowbeam.records"}}}}`, &found)
 			if n, records := found.Hits.Total.Value, int64(found.Aggregations["records"].Value); n != rows || records != want.Unique {
-				t.Errorf("%s: Elasticsearch has %d rows of %s with %d records, want %d with %d", name, n, level, records, rows, want.Unique)
+				t.Errorf("%s: Elasticsearch has %d rows of %s with %d records, want %d with %d; the sink: %+v", name, n, level, records, rows, want.Unique, s.Sinks["elasticsearch_rollup_"+level])
 			}
 			if v := row("SELECT COUNT(*), SUM(records) FROM DATASET.rollup_" + level + "_latest"); v[0] != rows || v[1] != want.Unique {
 				t.Errorf("%s: BigQuery has %v rows of %s with %v records, want %d with %d", name, v[0], level, v[1], rows, want.Unique)
