@@ -32,7 +32,17 @@ func newTopic(t *testing.T, brokers []string, configs map[string]*string) string
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { admin.DeleteTopic(ctx, topic) })
-	return topic
+	// The controller has made it; a client that asks the broker at once may hear that it is
+	// not there.
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		known, err := admin.ListTopics(ctx, topic)
+		if err == nil && known.Has(topic) && known[topic].Err == nil && len(known[topic].Partitions) == 4 {
+			return topic
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the topic %s is not known after 30 seconds: %v", topic, err)
+		}
+	}
 }
 
 // readAll reads a topic of a real broker to its end.
