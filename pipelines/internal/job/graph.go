@@ -47,6 +47,8 @@ func (o *Options) Build(s beam.Scope, in Input, now time.Time, totals string) er
 	counts := []beam.PCollection{in.Counts}
 	failures := []beam.PCollection{in.Failures}
 	count := func(cs ...beam.PCollection) { counts = append(counts, cs...) }
+	// refusedBy counts what a store took and returns what it refused.
+	refusedBy := func(w written) []beam.PCollection { count(w.counts); return w.rejected }
 
 	lo, err := parseTime(o.MinTime)
 	if err != nil {
@@ -92,7 +94,7 @@ func (o *Options) Build(s beam.Scope, in Input, now time.Time, totals string) er
 	rejected := []beam.PCollection{written.Failures}
 	stores := o.stores()
 	for _, st := range stores {
-		rejected = append(rejected, count1(st.records(s, records, written), count)...)
+		rejected = append(rejected, refusedBy(st.records(s, records, written))...)
 	}
 
 	if o.rollups() {
@@ -124,7 +126,7 @@ func (o *Options) Build(s beam.Scope, in Input, now time.Time, totals string) er
 			count(w.Counts)
 			rejected = append(rejected, w.Failures)
 			for _, st := range stores {
-				rejected = append(rejected, count1(st.rollups(s, l.Rows, level{l.Name, table}, w), count)...)
+				rejected = append(rejected, refusedBy(st.rollups(s, l.Rows, level{l.Name, table}, w))...)
 			}
 		}
 	}
@@ -139,32 +141,22 @@ func (o *Options) Build(s beam.Scope, in Input, now time.Time, totals string) er
 	count(tapFailures(s, dead))
 	all := beam.Flatten(s, append(rejected, dead)...)
 	// What a store refuses of the dead letters is one for the files: they refuse none.
-	var refused []beam.PCollection
+	letters := []beam.PCollection{all}
 	for _, st := range stores {
-		if _, ok := st.(bigqueryStore); ok && st.(bigqueryStore).loads() {
-			continue // of the files, below
+		if !st.loadsFiles() {
+			letters = append(letters, refusedBy(st.failures(s, all, filesink.Result{}))...)
 		}
-		refused = append(refused, count1(st.failures(s, all, filesink.Result{}), count)...)
 	}
-	letters := filesink.WriteFailures(s, beam.Flatten(s, append(refused, all)...), o.dir("dead_letters"), deadLetterOptions()...)
-	count(letters.Counts)
+	files := filesink.WriteFailures(s, beam.Flatten(s, letters...), o.dir("dead_letters"), deadLetterOptions()...)
+	count(files.Counts)
 	for _, st := range stores {
-		if b, ok := st.(bigqueryStore); ok && b.loads() {
-			count1(b.failures(s, all, letters), count)
+		if st.loadsFiles() {
+			refusedBy(st.failures(s, all, files))
 		}
 	}
 
 	writeTotals(s, beam.Flatten(s, counts...), totals)
 	return nil
-}
-
-// count1 counts what a sink wrote and returns what it refused.
-func count1(w written, count func(...beam.PCollection)) []beam.PCollection {
-	count(w.counts)
-	if w.rejected == nil {
-		return nil
-	}
-	return []beam.PCollection{*w.rejected}
 }
 
 // steps are what is done to each record, in one ParDo.

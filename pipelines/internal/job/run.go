@@ -182,7 +182,7 @@ func (p *Program) Run(ctx context.Context, o *Options, out io.Writer) (*Summary,
 	}
 	s := summarize(totals, time.Since(started))
 	for _, st := range o.stores() {
-		if b, ok := st.(bigqueryStore); ok && b.loads() {
+		if st.loadsFiles() {
 			s.loads = st.name()
 		} else {
 			s.stores = append(s.stores, st.name())

@@ -16,6 +16,9 @@ import (
 type store interface {
 	// name is what the store is called in the summary and in problems.
 	name() string
+	// loadsFiles says whether it is written to by loading what the file sink has written, and
+	// so after it; else it is given what the file sink is given.
+	loadsFiles() bool
 	// validate returns all problems of its options, without an effect outside.
 	validate(levels []level) error
 	// install makes what the store needs and lacks: templates, tables, topics.
@@ -33,13 +36,15 @@ type level struct {
 	table *flow.Table[flow.Rollup]
 }
 
-// written is what a sink gives back; rejected is nil where it refuses nothing.
+// written is what a sink gives back.
 type written struct {
-	rejected *beam.PCollection
+	rejected []beam.PCollection // none where it refuses nothing
 	counts   beam.PCollection
 }
 
-func wrote(failures, counts beam.PCollection) written { return written{&failures, counts} }
+func wrote(failures, counts beam.PCollection) written {
+	return written{[]beam.PCollection{failures}, counts}
+}
 
 // stores are those that the options name.
 func (o *Options) stores() (out []store) {

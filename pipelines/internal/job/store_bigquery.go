@@ -21,7 +21,7 @@ const (
 	fileLoads    = "file_loads"
 )
 
-func (b bigqueryStore) loads() bool { return b.o.BigQueryMethod == fileLoads }
+func (b bigqueryStore) loadsFiles() bool { return b.o.BigQueryMethod == fileLoads }
 
 // table is the full name of a table.
 func (b bigqueryStore) table(name string) string { return b.o.BigQuery + "." + name }
@@ -83,7 +83,7 @@ func (b bigqueryStore) install(ctx context.Context, levels []level) error {
 	c.Tables = []bigquerysink.Table{bigquerysink.FlowsTable("flows"), bigquerysink.FailuresTable("dead_letters")}
 	for _, l := range levels {
 		t := bigquerysink.RollupTable("rollup_"+l.name, l.table)
-		if b.loads() {
+		if b.loadsFiles() {
 			t.PrimaryKey = "" // loaded rows are appended; the view has the newest of each key
 		}
 		c.Tables = append(c.Tables, t)
@@ -92,7 +92,7 @@ func (b bigqueryStore) install(ctx context.Context, levels []level) error {
 }
 
 func (b bigqueryStore) records(s beam.Scope, batches beam.PCollection, files filesink.Result) written {
-	if b.loads() {
+	if b.loadsFiles() {
 		return b.load(s, "flows", "", files)
 	}
 	r := bigquerysink.Write(s, batches, b.table("flows"), b.options("")...)
@@ -100,7 +100,7 @@ func (b bigqueryStore) records(s beam.Scope, batches beam.PCollection, files fil
 }
 
 func (b bigqueryStore) rollups(s beam.Scope, rows beam.PCollection, l level, files filesink.Result) written {
-	if b.loads() {
+	if b.loadsFiles() {
 		return b.load(s, "rollup_"+l.name, "rollup_"+l.name, files)
 	}
 	opts := b.options("rollup_" + l.name)
@@ -112,7 +112,7 @@ func (b bigqueryStore) rollups(s beam.Scope, rows beam.PCollection, l level, fil
 }
 
 func (b bigqueryStore) failures(s beam.Scope, failures beam.PCollection, files filesink.Result) written {
-	if b.loads() {
+	if b.loadsFiles() {
 		return b.load(s, "dead_letters", "dead_letters", files)
 	}
 	r := bigquerysink.WriteFailures(s, failures, b.table("dead_letters"), b.options("dead_letters")...)

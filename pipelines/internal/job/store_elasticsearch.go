@@ -15,6 +15,8 @@ type elasticStore struct{ o *Options }
 
 func (elasticStore) name() string { return "elasticsearch" }
 
+func (elasticStore) loadsFiles() bool { return false }
+
 func (e elasticStore) cluster() elasticsink.Cluster {
 	return elasticsink.Cluster{
 		Addresses: e.o.Elasticsearch, CloudID: e.o.ElasticCloudID,

@@ -15,6 +15,8 @@ type kafkaStore struct{ o *Options }
 
 func (kafkaStore) name() string { return "kafka" }
 
+func (kafkaStore) loadsFiles() bool { return false }
+
 // topic is that of the records, or of what is named.
 func (k kafkaStore) topic(of string) string {
 	if of == "" {

@@ -17,6 +17,8 @@ type pubsubStore struct{ o *Options }
 
 func (pubsubStore) name() string { return "pubsub" }
 
+func (pubsubStore) loadsFiles() bool { return false }
+
 // split is the project, and the topic of the records or of what is named.
 func (p pubsubStore) split(of string) (project, topic string) {
 	project, topic, _ = strings.Cut(strings.TrimPrefix(p.o.PubSub, "projects/"), "/topics/")
