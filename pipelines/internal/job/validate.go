@@ -142,14 +142,10 @@ func (o *Options) validateOutput() (problems []error) {
 		add("rollup", err)
 		return problems
 	}
-	for _, w := range o.RollupWindows {
-		level := rollup.LevelName(w)
-		table, err := rollup.Table(level, o.Rollup, o.measures())
-		if err != nil {
-			add("rollup", err)
-			continue
-		}
-		add("output", filesink.ValidateRollups(o.dir("rollup_"+level), table, o.sinkOptions("files_rollup_"+level)...))
+	levels, err := o.levels()
+	add("rollup", err)
+	for _, l := range levels {
+		add("output", filesink.ValidateRollups(o.dir("rollup_"+l.name), l.table, o.sinkOptions("files_rollup_"+l.name)...))
 	}
 	return problems
 }
