@@ -12,9 +12,9 @@ if [ ! -f "$venv/.complete" ]; then
 	"$venv/bin/pip" install -q --disable-pip-version-check -r "$ROOT/bigquery/requirements.txt" >&2
 	HOME=$DIR/home "$venv/bin/python" -c 'from duckdb_extensions import import_extension
 for name in ("spatial", "avro", "icu", "json"): import_extension(name)' >&2
-	"$venv/bin/python" "$ROOT/bigquery/patch.py" >&2
 	touch "$venv/.complete"
 fi
+"$venv/bin/python" "$ROOT/bigquery/patch.py" >&2
 mkdir -p "$STATE/gcs-objects"
 if ! running; then
 	HOME=$DIR/home BQEMU_GCS_LOCAL_ROOT=$STATE/gcs-objects launch "$venv/bin/bqemulator" start \

@@ -35,11 +35,13 @@ func openServer(t testing.TB) *server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := s.client.Dataset(s.dataset).DeleteWithContents(context.Background()); err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := s.client.Dataset(s.dataset).DeleteWithContents(ctx); err != nil {
 			t.Log(err)
 		}
 		s.client.Close()
-		// The emulator gives each open stream one of its few threads.
+		// The emulator gives each open stream a thread.
 		targets.mu.Lock()
 		defer targets.mu.Unlock()
 		for _, x := range targets.m {
@@ -53,12 +55,19 @@ func openServer(t testing.TB) *server {
 	return s
 }
 
+// patience ends a test whose server stands still where it does, with that in the message.
+func patience(t testing.TB) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(t.Context(), 2*time.Minute, errors.New("no answer from the BigQuery emulator"))
+}
+
 func (s *server) table(name string) string { return s.project + "." + s.dataset + "." + name }
 
 func (s *server) install(c Config) {
 	s.t.Helper()
 	c.Project, c.Dataset, c.Endpoint = s.project, s.dataset, s.rest
-	if err := Install(s.t.Context(), c); err != nil {
+	ctx, cancel := patience(s.t)
+	defer cancel()
+	if err := Install(ctx, c); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -67,7 +76,9 @@ func (s *server) install(c Config) {
 // statement that fails with no rows and no error, so who asks must expect rows.
 func (s *server) query(sql string) []string {
 	s.t.Helper()
-	it, err := s.client.Query(sql).Read(s.t.Context())
+	ctx, cancel := patience(s.t)
+	defer cancel()
+	it, err := s.client.Query(sql).Read(ctx)
 	if err != nil {
 		s.t.Fatalf("%s\n%v", sql, err)
 	}

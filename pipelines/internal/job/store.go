@@ -3,6 +3,7 @@ package job
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
@@ -79,6 +80,9 @@ func (o *Options) levels() (out []level, err error) {
 	return out, nil
 }
 
+// installTime bounds the set-up of one store: a server that never answers is an error too.
+const installTime = 5 * time.Minute
+
 // install makes what the stores lack, where --install asks for it.
 func (o *Options) install(ctx context.Context) error {
 	if !o.Install {
@@ -89,7 +93,16 @@ func (o *Options) install(ctx context.Context) error {
 		return err
 	}
 	for _, st := range o.stores() {
-		if err := st.install(ctx, levels); err != nil {
+		err := func() error {
+			ctx, cancel := context.WithTimeoutCause(ctx, installTime, fmt.Errorf("not done within %v", installTime))
+			defer cancel()
+			err := st.install(ctx, levels)
+			if cause := context.Cause(ctx); err != nil && cause != nil {
+				err = fmt.Errorf("%w: %w", cause, err)
+			}
+			return err
+		}()
+		if err != nil {
 			return fmt.Errorf("--install: %s: %w", st.name(), err)
 		}
 	}

@@ -71,7 +71,9 @@ func TestTheStoresHaveWhatTheSummarySays(t *testing.T) {
 	defer bq.Close()
 	row := func(sql string) []bigquery.Value {
 		t.Helper()
-		it, err := bq.Query(strings.ReplaceAll(sql, "DATASET", fmt.Sprintf("`%s`.%s", project, unique))).Read(context.Background())
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		defer cancel()
+		it, err := bq.Query(strings.ReplaceAll(sql, "DATASET", fmt.Sprintf("`%s`.%s", project, unique))).Read(ctx)
 		var values []bigquery.Value
 		if err == nil {
 			err = it.Next(&values)
