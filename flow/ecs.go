@@ -219,7 +219,7 @@ func appendValueECS(b []byte, v Value) []byte {
 }
 
 // oneLine takes the line feeds out of the JSON that was appended after from. JSON has them
-// between its tokens alone, where they mean nothing; an extension's number may bring one.
+// between its tokens alone, where they mean nothing.
 func oneLine(from int, b []byte) []byte {
 	if bytes.IndexByte(b[from:], '\n') < 0 {
 		return b

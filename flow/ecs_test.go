@@ -151,6 +151,14 @@ func TestADocumentHasTheValuesOfTheRow(t *testing.T) {
 	}
 }
 
+func TestADocumentIsOneLineWhateverItsObjectsHave(t *testing.T) {
+	type row struct{ S string }
+	e := NewECS(&Table[row]{Name: "t", Columns: []Column[row]{{Name: "s", Kind: KindObject, ECS: "a.s", Derive: func(r *row) Value { return Value{Kind: KindObject, Str: r.S} }}}})
+	if got := string(e.Append(nil, &row{"{\"b\":\n1\n}"})); got != `{"a":{"s":{"b": 1 }}}` {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestAnEmptyDocumentIsOne(t *testing.T) {
 	type row struct{ S string }
 	e := NewECS(&Table[row]{Name: "t", Columns: []Column[row]{{Name: "s", Kind: KindString, ECS: "a.s", Ref: func(r *row) any { return &r.S }}}})

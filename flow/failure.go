@@ -22,6 +22,7 @@ const (
 	ReasonBomb      Reason = "bomb"       // decompresses beyond the cap
 	ReasonStep      Reason = "step"       // a Step failed
 	ReasonRejected  Reason = "rejected"   // a store refused it
+	ReasonExpired   Reason = "expired"    // deleted at the source before it was read: it stands for a range
 )
 
 // Failure is one record that could not be used: a dead letter. It never stops the job.

@@ -26,8 +26,8 @@ const (
 
 	// A bundle ends after so much, so that a runner which commits output at the bundle's
 	// end alone does so as the read goes on.
-	bundleRecords = 100_000
-	bundleBytes   = 32 << 20
+	bundleRecords = 50_000
+	bundleBytes   = 16 << 20
 )
 
 // config is what the options say. Exported fields travel to workers.
@@ -179,7 +179,7 @@ func SplitBytes(n int64) Option {
 }
 
 // Batch makes the outputs bounded collections, as a batch job on Dataflow or Flink wants
-// them. Without it the read ends its bundles early, at 32 MiB or 100,000 records, so that
+// them. Without it the read ends its bundles early, at 16 MiB or 50,000 records, so that
 // Prism, which commits output at a bundle's end alone, keeps little in memory; Beam's Go
 // SDK calls the output of such a source unbounded though it ends.
 func Batch() Option {
