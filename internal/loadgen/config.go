@@ -72,6 +72,8 @@ type Config struct {
 
 	Compression string  // None, Gzip or Zstd
 	Rate        float64 // lines per second of wall time, 0 = as fast as possible
+	// Live sends each line when its arrival comes on the clock: of Kafka and Pub/Sub alone.
+	Live bool
 }
 
 // Default is the reference job of one data center: 1,000,000 Canopus lines of two hours,

@@ -52,10 +52,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 }
 
 func (o *Options) write(ctx context.Context, stdout io.Writer) (loadgen.Truth, error) {
-	if o.Output != "-" {
+	if o.kafka == "" && o.Output != "-" {
 		return loadgen.WriteFiles(ctx, o.Output, o.Config)
 	}
-	truth, err := loadgen.WriteStream(ctx, stdout, o.Config)
+	var truth loadgen.Truth
+	var err error
+	if o.kafka != "" {
+		truth, err = loadgen.WriteKafka(ctx, o.Brokers, o.Topic, o.Config)
+	} else {
+		truth, err = loadgen.WriteStream(ctx, stdout, o.Config)
+	}
 	if err == nil && o.Truth != "" {
 		err = loadgen.WriteTruth(o.Truth, truth)
 	}

@@ -16,9 +16,12 @@ type Options struct {
 	loadgen.Config
 
 	Output string // directory, or - for standard output
-	Truth  string // file of the truth where Output is -
+	Truth  string // file of the truth where Output is - or Kafka is given
 
-	dataCenters, formats, start string
+	Brokers []string // of Kafka, in place of Output
+	Topic   string
+
+	dataCenters, formats, start, kafka string
 }
 
 // RegisterFlags makes the flags, with the defaults of the reference job.
@@ -47,7 +50,10 @@ func (o *Options) RegisterFlags(fs *flag.FlagSet) {
 	fs.StringVar(&o.Compression, "compression", d.Compression, "of files: none, gzip or zstd")
 	fs.Float64Var(&o.Rate, "rate", 0, "lines a second, 0 = as fast as possible")
 	fs.StringVar(&o.Output, "output", "loadgen-output", "directory to write to, or - for standard output (one format)")
-	fs.StringVar(&o.Truth, "truth", "", "with --output=-: file to write the truth to")
+	fs.StringVar(&o.Truth, "truth", "", "with --output=- or --kafka: file to write the truth to")
+	fs.StringVar(&o.kafka, "kafka", "", "brokers to send to, as host:9092, comma-separated, in place of --output")
+	fs.StringVar(&o.Topic, "topic", "flows", "with --kafka: the topic, which exists")
+	fs.BoolVar(&o.Live, "live", false, "with --kafka and --rate: event times begin now and follow the clock; --span is records/rate")
 }
 
 // Validate completes the options and reports every problem at once.
@@ -70,13 +76,24 @@ func (o *Options) Validate() error {
 	if o.Lag > 0 && o.LagDataCenter == "" && len(o.DataCenters) > 0 {
 		o.LagDataCenter = o.DataCenters[len(o.DataCenters)-1]
 	}
+	if o.kafka != "" {
+		o.Brokers = strings.Split(o.kafka, ",")
+	}
+	if o.Live {
+		if o.Rate <= 0 || o.kafka == "" {
+			errs = append(errs, errors.New("live: it needs --kafka and --rate"))
+		} else {
+			o.Start = time.Now().UTC().Truncate(time.Millisecond)
+			o.Span = time.Duration(float64(o.Records) / o.Rate * float64(time.Second))
+		}
+	}
 	if o.Output == "" {
 		errs = append(errs, errors.New("output: want a directory or -"))
 	}
 	if o.Output == "-" && o.Compression != loadgen.None {
 		errs = append(errs, errors.New("compression: standard output is not compressed, pipe it through a compressor"))
 	}
-	if o.Output != "-" && o.Truth != "" {
+	if o.Output != "-" && o.kafka == "" && o.Truth != "" {
 		errs = append(errs, errors.New("truth: only with --output=-; a directory gets "+loadgen.TruthFile))
 	}
 	return errors.Join(append(errs, o.Config.Validate())...)

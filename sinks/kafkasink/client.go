@@ -3,8 +3,6 @@ package kafkasink
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,8 +16,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/pkg/sasl/plain"
-	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
 
 // client is the one of its configuration in this process: runners set DoFns up by the
@@ -144,10 +140,11 @@ func (c *client) open(ctx context.Context) (*kgo.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts := []kgo.Opt{
-		kgo.SeedBrokers(conn.Brokers...),
-		kgo.ClientID(conn.ClientID),
-		kgo.SoftwareNameAndVersion("flowbeam", "0.1.0"),
+	opts, err := conn.Options(ctx)
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts,
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.AllowIdempotentProduceCancellation(),
 		kgo.UnknownTopicRetries(-1),
@@ -163,31 +160,7 @@ func (c *client) open(ctx context.Context) (*kgo.Client, error) {
 		kgo.RecordPartitioner(kgo.UniformBytesPartitioner(64<<10, true, true, nil)),
 		kgo.WithCompressor(&countingCompressor{compressor, &c.resent}),
 		kgo.WithHooks(c),
-	}
-	if conn.TLS {
-		config, err := conn.tls(ctx)
-		if err != nil {
-			return nil, err
-		}
-		opts = append(opts, kgo.DialTLSConfig(config))
-	}
-	switch conn.Mechanism {
-	case "PLAIN":
-		opts = append(opts, kgo.SASL(plain.Plain(func(ctx context.Context) (plain.Auth, error) {
-			pass, err := conn.Password.Resolve(ctx)
-			return plain.Auth{User: conn.User, Pass: pass.Reveal()}, err
-		})))
-	case "SCRAM-SHA-256", "SCRAM-SHA-512":
-		auth := func(ctx context.Context) (scram.Auth, error) {
-			pass, err := conn.Password.Resolve(ctx)
-			return scram.Auth{User: conn.User, Pass: pass.Reveal()}, err
-		}
-		mechanism := scram.Sha512(auth)
-		if conn.Mechanism == "SCRAM-SHA-256" {
-			mechanism = scram.Sha256(auth)
-		}
-		opts = append(opts, kgo.SASL(mechanism))
-	}
+	)
 	return kgo.NewClient(opts...)
 }
 
@@ -202,37 +175,6 @@ func pause(base, most time.Duration, n int) time.Duration {
 }
 
 func within(d, least, most time.Duration) time.Duration { return min(max(d, least), most) }
-
-// tls reads the certificates.
-func (conn *connection) tls(ctx context.Context) (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if conn.CA != "" {
-		pem, err := conn.CA.Read(ctx)
-		if err != nil {
-			return nil, err
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("TLS: %s has no certificate in PEM form", conn.CA)
-		}
-	}
-	if conn.Cert != "" {
-		cert, err := conn.Cert.Read(ctx)
-		if err != nil {
-			return nil, err
-		}
-		key, err := conn.Key.Read(ctx)
-		if err != nil {
-			return nil, err
-		}
-		pair, err := tls.X509KeyPair(cert, key)
-		if err != nil {
-			return nil, fmt.Errorf("TLS: %s and %s are no pair", conn.Cert, conn.Key) // the cause may quote the key
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	return config, nil
-}
 
 var (
 	_ kgo.HookBrokerE2E     = (*client)(nil)

@@ -3,13 +3,10 @@ package kafkasink
 import (
 	"errors"
 	"fmt"
-	"net"
-	"regexp"
-	"slices"
 	"time"
 
 	"github.com/flowbeam/flowbeam/internal/delivery"
-	"github.com/flowbeam/flowbeam/internal/secret"
+	"github.com/flowbeam/flowbeam/internal/kafkaconn"
 )
 
 // Option changes how messages are written.
@@ -30,12 +27,7 @@ type options struct {
 
 // connection is what a client is made of: sinks with equal ones share a client.
 type connection struct {
-	Brokers         []string
-	ClientID        string
-	TLS             bool
-	CA, Cert, Key   secret.Ref
-	Mechanism, User string // "" = no SASL
-	Password        secret.Ref
+	kafkaconn.Connection
 	Compression     string
 	MaxMessageBytes int // 0 = what the topic takes
 	BufferRecords   int
@@ -48,7 +40,7 @@ func defaults(stage string, brokers []string, topic string) options {
 	return options{
 		Stage: stage, Topic: topic, BatchRecords: 1000, BatchBytes: 512 << 10, InFlight: 8,
 		Connection: connection{
-			Brokers: brokers, ClientID: "flowbeam", Compression: "zstd",
+			Connection: kafkaconn.Connection{Brokers: brokers, ClientID: "flowbeam"}, Compression: "zstd",
 			BufferRecords: 100_000, BufferBytes: 128 << 20, Linger: 5 * time.Millisecond, Policy: delivery.DefaultPolicy,
 		},
 	}
@@ -165,22 +157,13 @@ func ClientID(id string) Option {
 // TLS encrypts the connections. ca refers to the PEM file of the authorities to trust, as
 // file:PATH, env:NAME or gcp:projects/P/secrets/S/versions/V; "" is those of the system.
 func TLS(ca string) Option {
-	return func(o *options) error {
-		o.Connection.TLS, o.Connection.CA = true, secret.Ref(ca)
-		return wrap("TLS", o.Connection.CA.Check())
-	}
+	return func(o *options) error { return o.Connection.SetTLS(ca) }
 }
 
 // ClientCertificate shows a certificate to the brokers. Both are references to PEM files,
 // as for [TLS].
 func ClientCertificate(cert, key string) Option {
-	return func(o *options) error {
-		o.Connection.TLS, o.Connection.Cert, o.Connection.Key = true, secret.Ref(cert), secret.Ref(key)
-		if cert == "" || key == "" {
-			return errors.New("ClientCertificate: want both certificate and key")
-		}
-		return wrap("ClientCertificate", errors.Join(o.Connection.Cert.Check(), o.Connection.Key.Check()))
-	}
+	return func(o *options) error { return o.Connection.SetClientCertificate(cert, key) }
 }
 
 // SASL names the user and refers to the password, as file:PATH, env:NAME or
@@ -188,20 +171,8 @@ func ClientCertificate(cert, key string) Option {
 // brokers are on this machine, SCRAM-SHA-256 or SCRAM-SHA-512. The password is read again
 // for each connection, so a new one is taken.
 func SASL(mechanism, user, password string) Option {
-	return func(o *options) error {
-		c := &o.Connection
-		c.Mechanism, c.User, c.Password = mechanism, user, secret.Ref(password)
-		if !slices.Contains(mechanisms, mechanism) {
-			return fmt.Errorf("SASL: %q is none of %v", mechanism, mechanisms)
-		}
-		if user == "" || password == "" {
-			return errors.New("SASL: want a user and a reference to a password")
-		}
-		return wrap("SASL", c.Password.Check())
-	}
+	return func(o *options) error { return o.Connection.SetSASL(mechanism, user, password) }
 }
-
-var mechanisms = []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}
 
 // CreateTopic makes the topic where it is absent, when the job starts. A replication of -1
 // is the brokers' default. By default an absent topic is an error.
@@ -222,33 +193,14 @@ func wrap(name string, err error) error {
 	return nil
 }
 
-var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
-
 // apply returns the options over o, and every problem of them at once.
 func apply(o options, opts []Option) (options, error) {
 	var errs []error
 	for _, opt := range opts {
 		errs = append(errs, opt(&o))
 	}
-	if !topicName.MatchString(o.Topic) || o.Topic == "." || o.Topic == ".." {
-		errs = append(errs, fmt.Errorf("topic %q: want 1 to 249 of letters, digits, dot, underscore and hyphen", o.Topic))
-	}
 	c := &o.Connection
-	if len(c.Brokers) == 0 {
-		errs = append(errs, errors.New("no brokers"))
-	}
-	local := true
-	for _, b := range c.Brokers {
-		host, _, err := net.SplitHostPort(b)
-		if err != nil || host == "" {
-			errs = append(errs, fmt.Errorf("broker %q: want host:port", b))
-		}
-		ip := net.ParseIP(host)
-		local = local && (host == "localhost" || ip != nil && ip.IsLoopback())
-	}
-	if c.Mechanism == "PLAIN" && !c.TLS && !local {
-		errs = append(errs, errors.New("SASL: PLAIN without TLS would send the password in the clear"))
-	}
+	errs = append(errs, kafkaconn.CheckTopic(o.Topic), c.Check())
 	if c.BufferBytes < c.MaxMessageBytes {
 		errs = append(errs, fmt.Errorf("Buffer: %d bytes cannot hold a message of %d", c.BufferBytes, c.MaxMessageBytes))
 	}

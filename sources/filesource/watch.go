@@ -15,6 +15,7 @@ import (
 
 	"github.com/flowbeam/flowbeam/flow"
 	"github.com/flowbeam/flowbeam/internal/filesystem"
+	"github.com/flowbeam/flowbeam/internal/stopping"
 )
 
 func init() {
@@ -93,7 +94,7 @@ func (f *watchFn) ProcessElement(ctx context.Context, we *sdf.ManualWatermarkEst
 		case err != nil:
 			return nil, err
 		case wait > 0:
-			return sdf.ResumeProcessingIn(wait), nil
+			return sdf.ResumeProcessingIn(stopping.Pause(wait)), nil
 		case w.records >= bundleRecords || w.bytes >= bundleBytes:
 			// A compressed file would be decompressed again up to here.
 			if w.part == nil || !w.part.whole {
@@ -137,7 +138,7 @@ func clock() flow.Time { return flow.TimeOf(time.Now()) }
 // do.
 func (w *watch) step(ctx context.Context) (wait time.Duration, done bool, err error) {
 	c, now, s := &w.f.Config, clock(), w.state()
-	if s.Done || s.stop(c, now) {
+	if s.Done || s.stop(c, now) || stopping.Requested() {
 		err := w.claim(func(s *watchState) { s.Done = true })
 		return 0, true, err
 	}

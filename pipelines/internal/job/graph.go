@@ -10,7 +10,6 @@ import (
 	"github.com/flowbeam/flowbeam/flow"
 	"github.com/flowbeam/flowbeam/sinks/filesink"
 	"github.com/flowbeam/flowbeam/sources/datasetsource"
-	"github.com/flowbeam/flowbeam/sources/filesource"
 	"github.com/flowbeam/flowbeam/transforms/anonymize"
 	"github.com/flowbeam/flowbeam/transforms/dedupe"
 	"github.com/flowbeam/flowbeam/transforms/geoip"
@@ -19,26 +18,6 @@ import (
 	"github.com/flowbeam/flowbeam/transforms/rollup"
 	"github.com/flowbeam/flowbeam/windowing"
 )
-
-// Input is where a pipeline's raw records come from.
-type Input struct {
-	Raw      beam.PCollection // PCollection<flow.RawBatch>
-	Failures beam.PCollection // PCollection<flow.FailureBatch>
-	Counts   beam.PCollection // PCollection<flow.Count>
-}
-
-// Files reads the options' input files.
-func (o *Options) Files(s beam.Scope) Input {
-	opts := []filesource.Option{
-		filesource.Format(o.Format), filesource.DataCenter(o.DataCenter), filesource.Tenant(o.Tenant),
-		filesource.Header(o.Header), filesource.MaxLine(o.MaxLine),
-	}
-	if o.Watch > 0 {
-		opts = append(opts, filesource.Watch(o.Watch), filesource.MaxHold(o.MaxHold))
-	}
-	raw, failures, counts := filesource.Read(s, o.Input, opts...)
-	return Input{raw, failures, counts}
-}
 
 // Build wires the pipeline behind the input: parse, dedupe, enrich, and the three
 // outputs: records, rollups and dead letters. now is the time of the launch; totals is
@@ -50,23 +29,16 @@ func (o *Options) Build(s beam.Scope, in Input, now time.Time, totals string) er
 	// refusedBy counts what a store took and returns what it refused.
 	refusedBy := func(w written) []beam.PCollection { count(w.counts); return w.rejected }
 
-	lo, err := parseTime(o.MinTime)
+	bounds, err := o.bounds(now)
 	if err != nil {
 		return err
-	}
-	hi, err := parseTime(o.MaxTime)
-	if err != nil {
-		return err
-	}
-	if hi == 0 {
-		hi = flow.TimeOf(now).Add(24 * time.Hour)
 	}
 	records, bad, n := parse.Records(s, in.Raw,
-		parse.Then(windowing.Bounds(lo, hi)), parse.KeepOriginal(o.KeepOrigin), parse.Revision(o.Revision))
+		parse.Then(bounds), parse.KeepOriginal(o.KeepOrigin), parse.Revision(o.Revision))
 	failures = append(failures, bad)
 	count(n)
 
-	if o.Watch > 0 && o.rollups() {
+	if o.streaming() && o.rollups() {
 		records, n = windowing.MarkLate(s, records, o.AllowedLateness, slices.Min(o.RollupWindows))
 		count(n)
 	}
@@ -109,7 +81,7 @@ func (o *Options) Build(s beam.Scope, in Input, now time.Time, totals string) er
 			rollup.Fields(o.Rollup...), rollup.Measures(o.measures()...), rollup.Every(o.RollupWindows...),
 			rollup.Lateness(o.AllowedLateness),
 		}
-		if o.Watch == 0 {
+		if !o.streaming() {
 			opts = append(opts, rollup.Bounded())
 		} else if o.EarlyFirings > 0 {
 			opts = append(opts, rollup.Early(o.EarlyFirings))
@@ -181,7 +153,7 @@ func (o *Options) steps() (steps []flow.Step) {
 // A stream does not wait for the end of its input: it computes its windows from what it
 // reads alone, and of two rows of a group readers take the one of more records.
 func (o *Options) rollupInput(s beam.Scope, records, touched beam.PCollection) (beam.PCollection, error) {
-	if o.Watch > 0 {
+	if o.streaming() {
 		return records, nil
 	}
 	stored, err := o.storedUnits()

@@ -23,6 +23,8 @@ type Options struct {
 	Runner string `flag:"runner" default:"direct" group:"Run" help:"direct or prism (both are Beam's local runner Prism), or another runner that the binary knows"`
 	Config string `flag:"config" group:"Run" help:"YAML file with the names of these flags; a flag on the command line wins"`
 
+	RunFor time.Duration `flag:"run_for" default:"0s" group:"Run" help:"end a stream after so long, on the local runner, as an interrupt does: what was read is written (0: never)"`
+
 	Input       []string      `flag:"input" group:"Input" help:"files to read: paths or globs, separated by commas; none: the bundled sample"`
 	DeadLetters string        `flag:"dead_letters" group:"Input" help:"replay: folder of dead letters to read (default OUTPUT/dead_letters)"`
 	Format      string        `flag:"format" group:"Input" help:"format of the input (none: detected from the first bytes of each file)"`
@@ -31,9 +33,19 @@ type Options struct {
 	Tenant      string        `flag:"tenant" group:"Input" help:"tenant of the input"`
 	Watch       time.Duration `flag:"watch" default:"0s" group:"Input" help:"follow the input for new files, looking this often (0: read what is there and end)"`
 	MaxLine     int           `flag:"max_line" default:"1048576" group:"Input" help:"longest line in bytes; a longer one becomes a dead letter with its first bytes and a hash"`
-	MinTime     string        `flag:"min_event_time" default:"2000-01-01T00:00:00Z" group:"Input" help:"earliest event time; what is older becomes a dead letter"`
-	MaxTime     string        `flag:"max_event_time" group:"Input" help:"latest event time (default: one day after the start of the run)"`
+	MinTime     string        `flag:"min_event_time" default:"2000-01-01T00:00:00Z" group:"Input" help:"earliest event time; what is older becomes a dead letter (streams: unless it is given, a week before the record came)"`
+	MaxTime     string        `flag:"max_event_time" group:"Input" help:"latest event time (default: one day after the start of the run; streams: an hour after the record came)"`
 	Revision    int64         `flag:"revision" default:"0" group:"Input" help:"revision stamped on each record; raise it when a parser or a table was corrected"`
+
+	KafkaInput        []string `flag:"kafka_input" group:"Kafka input" help:"brokers to read from, as host:9092, separated by commas, in place of --input; --kafka_tls and what follows it are for both"`
+	KafkaInputTopics  []string `flag:"kafka_input_topics" group:"Kafka input" help:"topics to read"`
+	KafkaInputPattern string   `flag:"kafka_input_pattern" group:"Kafka input" help:"also read the topics whose names match a regular expression, those that come later too"`
+	KafkaInputGroup   string   `flag:"kafka_input_group" group:"Kafka input" help:"a consumer group to commit to, for who watches its lag; start=committed begins there"`
+	KafkaIsolation    string   `flag:"kafka_isolation" default:"read_uncommitted" group:"Kafka input" help:"read_uncommitted, or read_committed, which passes over aborted transactions"`
+	KafkaExpired      string   `flag:"kafka_on_expired" default:"fail" group:"Kafka input" help:"messages were deleted before they were read: fail, or earliest, which goes on and writes the range as a dead letter"`
+	Start             string   `flag:"start" default:"earliest" group:"Kafka input" help:"where to begin: earliest, latest, committed, a time, or an age such as 3h"`
+	Stop              string   `flag:"stop" group:"Kafka input" help:"where to end: latest (where topics end now) or a time; none: never"`
+	MaxRate           int      `flag:"max_rate" default:"0" group:"Kafka input" help:"most records a second that a process reads (0: no bound)"`
 
 	GeoIPCity  string   `flag:"geoip_city" group:"Enrich" help:"GeoIP city database (mmdb), or several separated by commas"`
 	GeoIPASN   string   `flag:"geoip_asn" group:"Enrich" help:"ASN database (mmdb)"`
@@ -47,6 +59,7 @@ type Options struct {
 	Observations    string        `flag:"observations" default:"off" group:"Dedupe" help:"several exporters saw one conversation: off, first, max, priority or mark"`
 	Exporters       []string      `flag:"exporters" group:"Dedupe" help:"exporters by priority, for observations=priority"`
 	AllowedLateness time.Duration `flag:"allowed_lateness" default:"2h" group:"Windows" help:"how far behind the watermark a record still corrects the rollups"`
+	Skew            time.Duration `flag:"watermark_skew" default:"1m" group:"Windows" help:"how much older than the newest record before it a record of a stream may be without being late"`
 	MaxHold         time.Duration `flag:"max_watermark_hold" default:"5m" group:"Windows" help:"how long a lagging data center may hold the watermark back"`
 
 	Rollup         []string        `flag:"rollup" default:"tenant,user_id,source_country,destination_country,destination_asn,protocol" group:"Rollups" help:"columns to group by, or off"`

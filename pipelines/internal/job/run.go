@@ -112,7 +112,7 @@ const GCPercent = 60
 // prepare fills in what needs files: the bundled sample, where no input was named.
 func (p *Program) prepare(o *Options) (cleanup func(), err error) {
 	cleanup = func() {}
-	if p.Input != nil || len(o.Input) > 0 || o.Watch > 0 {
+	if p.Input != nil || len(o.Input) > 0 || o.Watch > 0 || o.readsKafka() {
 		return cleanup, nil
 	}
 	dir, err := os.MkdirTemp("", "flowbeam-sample-")
@@ -150,7 +150,7 @@ func (p *Program) Run(ctx context.Context, o *Options, out io.Writer) (*Summary,
 
 	started := time.Now()
 	pipeline, scope := beam.NewPipelineWithRoot()
-	input := func(o *Options, s beam.Scope) (Input, error) { return o.Files(s), nil }
+	input := (*Options).Read
 	if p.Input != nil {
 		input = p.Input
 	}
@@ -167,7 +167,9 @@ func (p *Program) Run(ctx context.Context, o *Options, out io.Writer) (*Summary,
 		fmt.Fprintf(out, "%s: running on Beam's local runner, Prism\n", p.Name)
 	}
 	stop := progress(out, started)
+	stopped := o.stopOnRequest(out, runner)
 	err = execute(ctx, runner, pipeline)
+	stopped()
 	stop()
 	if err != nil {
 		return nil, fmt.Errorf("the job failed: %w", short(err))

@@ -64,8 +64,8 @@ func (b bigqueryStore) validate(levels []level) error {
 			errs = append(errs, fmt.Errorf("the method %s loads the files under --output, which must be on gs:// for it", fileLoads))
 			break
 		}
-		if b.o.Watch > 0 {
-			errs = append(errs, fmt.Errorf("the method %s is for runs that end: with --watch use %s", fileLoads, storageWrite))
+		if b.o.streaming() {
+			errs = append(errs, fmt.Errorf("the method %s is for runs that end: for a stream use %s", fileLoads, storageWrite))
 		}
 		for _, d := range dirs {
 			errs = append(errs, bigquerysink.ValidateLoad(b.o.dir(d), b.table(d), b.options("")...))

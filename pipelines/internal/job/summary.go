@@ -19,7 +19,7 @@ type Summary struct {
 	DeadLetters DeadLetters          `json:"dead_letters"`
 	RollupRows  map[string]int64     `json:"rollup_rows"`
 	Sinks       map[string]SinkCount `json:"sinks"`
-	BytesRead   int64                `json:"bytes_read"` // as stored, compressed
+	BytesRead   int64                `json:"bytes_read"` // of files as stored, compressed; of messages their values
 	Seconds     float64              `json:"seconds"`
 
 	raw    int64    // lines given to the raw backup
@@ -79,7 +79,7 @@ func summarize(totals map[string]int64, took time.Duration) Summary {
 			s.Duplicates += n
 		case what == "gaps":
 			s.Gaps += n
-		case name == "files/bytes":
+		case name == "files/bytes", name == "kafka/bytes":
 			s.BytesRead += n
 		}
 	}

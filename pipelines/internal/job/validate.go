@@ -9,10 +9,8 @@ import (
 	"time"
 
 	"github.com/flowbeam/flowbeam/flow"
-	"github.com/flowbeam/flowbeam/internal/filesystem"
 	"github.com/flowbeam/flowbeam/internal/shard"
 	"github.com/flowbeam/flowbeam/sinks/filesink"
-	"github.com/flowbeam/flowbeam/sources/filesource"
 	"github.com/flowbeam/flowbeam/transforms/anonymize"
 	"github.com/flowbeam/flowbeam/transforms/dedupe"
 	"github.com/flowbeam/flowbeam/transforms/geoip"
@@ -35,20 +33,7 @@ func (o *Options) Validate() (problems []error) {
 		}
 	}
 
-	if o.Watch == 0 && len(o.Input) > 0 {
-		add("input", filesource.Check(o.Input))
-	}
-	for _, in := range o.Input {
-		if _, err := filesystem.For(in); err != nil && o.Watch > 0 {
-			add("input", err)
-		}
-	}
-	if o.Watch < 0 || o.Watch > 0 && o.Watch < time.Second {
-		add("watch", fmt.Errorf("%v is shorter than one second", o.Watch))
-	}
-	if o.Watch > 0 && len(o.Input) == 0 {
-		add("watch", fmt.Errorf("needs --input"))
-	}
+	o.validateInput(add, one)
 	if o.Format != "" {
 		one("format", o.Format, flow.FormatNames()...)
 	}
@@ -62,7 +47,6 @@ func (o *Options) Validate() (problems []error) {
 	if err == nil && err2 == nil && o.MaxTime != "" && hi < lo {
 		add("max_event_time", fmt.Errorf("%s is before min_event_time %s", o.MaxTime, o.MinTime))
 	}
-	add("datacenter", filesource.CheckDataCenter(o.DataCenter))
 
 	if o.GeoIPCity != "" {
 		_, err := geoip.Open(o.GeoIPCity, "")
@@ -87,6 +71,9 @@ func (o *Options) Validate() (problems []error) {
 	}
 	if o.AllowedLateness < 0 {
 		add("allowed_lateness", fmt.Errorf("%v is negative", o.AllowedLateness))
+	}
+	if o.Skew < 0 {
+		add("watermark_skew", fmt.Errorf("%v is negative", o.Skew))
 	}
 	if o.MaxHold < 0 {
 		add("max_watermark_hold", fmt.Errorf("%v is negative", o.MaxHold))

@@ -1,0 +1,82 @@
+package main
+
+var kafkaSourceGuards = []guard{
+	{
+		name: "kafkasource/claim",
+		why:  "what a checkpoint gave away is emitted too, and so twice",
+		file: "sources/kafkasource/read.go",
+		old:  "	if !b.rt.TryClaim(c.next) {\n		return ended, nil\n	}\n	b.put",
+		new:  "	b.rt.TryClaim(c.next)\n	b.put",
+		test: "TestAReadGoesOnFromACheckpointAtAnyBundle",
+	}, {
+		name: "kafkasource/place",
+		why:  "a bundle that is run again goes on behind what it lost",
+		file: "sources/kafkasource/consumer.go",
+		old:  "	} else if q.next == next {\n		return q\n	}",
+		new:  "	} else {\n		return q\n	}",
+		test: "TestAReadGoesOnFromACheckpointAtAnyBundle",
+	}, {
+		name: "kafkasource/watermark-of-a-retry",
+		why:  "a bundle that is run again stamps its records late by what it has seen before",
+		file: "sources/kafkasource/read.go",
+		old:  "		b.queue.mark.Reset(state)\n",
+		new:  "",
+		test: "TestABundleThatIsRunAgainGivesTheSame",
+	}, {
+		name: "kafkasource/new-partitions-whole",
+		why:  "the first messages of a partition that was added are lost with --start=latest",
+		file: "sources/kafkasource/discover.go",
+		old:  "a.resolve(ctx, found, k.Polled == 0)",
+		new:  "a.resolve(ctx, found, true)",
+		test: "TestNewPartitionsAndTopicsAreFound",
+	}, {
+		name: "kafkasource/expired-is-told",
+		why:  "messages that were deleted before they were read are passed over in silence",
+		file: "sources/kafkasource/read.go",
+		old:  "	if b.Config.Expired != earliest {\n",
+		new:  "	if false {\n",
+		test: "TestOffsetsThatAreGoneAreAnErrorOrADeadLetter",
+	}, {
+		name: "kafkasource/prefetch",
+		why:  "a slow pipeline has the whole topic in memory",
+		file: "sources/kafkasource/consumer.go",
+		old:  "q.bytes > limit && !q.paused {",
+		new:  "q.bytes > limit && false {",
+		test: "TestPrefetchIsBounded",
+	}, {
+		name: "kafkasource/control-records",
+		why:  "a partition whose last message was aborted is never read to its end",
+		file: "sources/kafkasource/consumer.go",
+		old:  "		kgo.KeepControlRecords(), // or a partition that ends with one is never read to its end\n",
+		new:  "",
+		test: "TestAPartitionThatEndsWithAMarkerIsReadToItsEnd",
+	}, {
+		name: "kafkasource/commit-age",
+		why:  "what is committed was not stored yet",
+		file: "sources/kafkasource/consumer.go",
+		old:  "now.Sub(q.resumed[0].at) >= x.c.CommitAge {",
+		new:  "now.Sub(q.resumed[0].at) >= 0 {",
+		test: "TestCommitLagsBehindTheRead",
+	}, {
+		name: "watermark/arrival",
+		why:  "one record from the future makes all others late",
+		file: "internal/watermark/partition.go",
+		old:  "max(p.newest, min(event, arrived))",
+		new:  "max(p.newest, event)",
+		test: "TestOneRecordFromTheFutureMovesNothing",
+	}, {
+		name: "watermark/hold",
+		why:  "one data center that lags stops the windows of all",
+		file: "internal/watermark/partition.go",
+		old:  "max(p.newest, p.latest.Add(-r.MaxHold)).Add(-r.Skew)",
+		new:  "p.newest.Add(-r.Skew)",
+		test: "TestWhoLagsHoldsTheWatermarkForMaxHoldAtMost",
+	}, {
+		name: "watermark/never-falls",
+		why:  "a runner that is told an earlier watermark fails, or takes back what it closed",
+		file: "internal/watermark/partition.go",
+		old:  "p.At = max(p.At, to.Truncate(time.Millisecond))",
+		new:  "p.At = to.Truncate(time.Millisecond)",
+		test: "TestWatermarkNeverFalls",
+	},
+}
