@@ -6,11 +6,27 @@ import (
 	"errors"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // DataCenterHeader is the header of a message that names its data center.
 const DataCenterHeader = "data_center"
+
+// CreateTopic makes a topic where it is absent.
+func CreateTopic(ctx context.Context, brokers []string, topic string, partitions int) error {
+	k, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
+	if err != nil {
+		return err
+	}
+	defer k.Close()
+	r, err := kadm.NewClient(k).CreateTopic(ctx, int32(partitions), -1, nil, topic)
+	if errors.Is(r.Err, kerr.TopicAlreadyExists) {
+		return nil
+	}
+	return err
+}
 
 // WriteKafka sends the lines to a topic, in the order of arrival, each as a message whose
 // timestamp is its arrival. Header lines are not sent. Lines go round the partitions. With

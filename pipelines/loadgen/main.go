@@ -58,6 +58,11 @@ func (o *Options) write(ctx context.Context, stdout io.Writer) (loadgen.Truth, e
 	var truth loadgen.Truth
 	var err error
 	if o.kafka != "" {
+		if o.Partitions > 0 {
+			if err := loadgen.CreateTopic(ctx, o.Brokers, o.Topic, o.Partitions); err != nil {
+				return loadgen.Truth{}, fmt.Errorf("topic %s: %w", o.Topic, err)
+			}
+		}
 		truth, err = loadgen.WriteKafka(ctx, o.Brokers, o.Topic, o.Config)
 	} else {
 		truth, err = loadgen.WriteStream(ctx, stdout, o.Config)

@@ -21,6 +21,8 @@ type Options struct {
 	Brokers []string // of Kafka, in place of Output
 	Topic   string
 
+	Partitions int // of a topic that is made
+
 	dataCenters, formats, start, kafka string
 }
 
@@ -52,7 +54,8 @@ func (o *Options) RegisterFlags(fs *flag.FlagSet) {
 	fs.StringVar(&o.Output, "output", "loadgen-output", "directory to write to, or - for standard output (one format)")
 	fs.StringVar(&o.Truth, "truth", "", "with --output=- or --kafka: file to write the truth to")
 	fs.StringVar(&o.kafka, "kafka", "", "brokers to send to, as host:9092, comma-separated, in place of --output")
-	fs.StringVar(&o.Topic, "topic", "flows", "with --kafka: the topic, which exists")
+	fs.StringVar(&o.Topic, "topic", "flows", "with --kafka: the topic")
+	fs.IntVar(&o.Partitions, "partitions", 0, "with --kafka: make the topic with so many partitions, where it is absent")
 	fs.BoolVar(&o.Live, "live", false, "with --kafka and --rate: event times begin now and follow the clock; --span is records/rate")
 }
 

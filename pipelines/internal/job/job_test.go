@@ -398,7 +398,13 @@ func rollupRows(t *testing.T, o *Options, level string) map[string]flow.Rollup {
 	return out
 }
 
-func readAll[T any](t *testing.T, spec dataset.Spec[T], dir string) []T {
+func readAll[T any](t *testing.T, spec dataset.Spec[T], dir string) (rows []T) {
+	t.Helper()
+	eachRow(t, spec, dir, func(row *T) { rows = append(rows, *row) })
+	return rows
+}
+
+func eachRow[T any](t *testing.T, spec dataset.Spec[T], dir string, do func(*T)) {
 	t.Helper()
 	ctx := context.Background()
 	r, err := dataset.OpenReader(ctx, spec, dir)
@@ -409,7 +415,6 @@ func readAll[T any](t *testing.T, spec dataset.Spec[T], dir string) []T {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var rows []T
 	for _, b := range buckets {
 		shards, err := dataset.Shards(ctx, dir, spec.Table.Name, b)
 		if err != nil {
@@ -417,7 +422,7 @@ func readAll[T any](t *testing.T, spec dataset.Spec[T], dir string) []T {
 		}
 		for _, shard := range shards {
 			err := r.Read(ctx, b, shard, func(row *T) error {
-				rows = append(rows, *row)
+				do(row)
 				return nil
 			})
 			if err != nil {
@@ -425,7 +430,6 @@ func readAll[T any](t *testing.T, spec dataset.Spec[T], dir string) []T {
 			}
 		}
 	}
-	return rows
 }
 
 // compareRecords compares all but where a record was read: the runs read other files.
