@@ -302,7 +302,7 @@ func TestCommitLagsBehindTheRead(t *testing.T) {
 	}
 	begun := time.Now()
 	w.until("some bundles", func() bool { return time.Since(begun) > 700*time.Millisecond })
-	if at := committed(); at != 0 {
+	if at := committed(); at != 0 && time.Since(begun) < 1500*time.Millisecond { // a machine may stand still
 		t.Errorf("%d is committed after %v", at, time.Since(begun))
 	}
 	w.until("the commit", func() bool { return committed() == 10 })
