@@ -201,7 +201,7 @@ func (o *object) crc() string {
 }
 
 func (o *object) etag() string {
-	sum := md5.Sum(fmt.Append(o.data, o.gen))
+	sum := md5.Sum(fmt.Append(slices.Clip(o.data), o.gen)) // a copy: others read it, too
 	return `"` + hex.EncodeToString(sum[:]) + `"`
 }
 
