@@ -16,6 +16,7 @@ import (
 	"github.com/flowbeam/flowbeam/flow"
 	"github.com/flowbeam/flowbeam/internal/filesystem"
 	"github.com/flowbeam/flowbeam/internal/stopping"
+	"github.com/flowbeam/flowbeam/internal/watermark"
 )
 
 func init() {
@@ -31,6 +32,7 @@ func init() {
 // watchFn follows globs. One restriction, and so one worker, does it all: the polls, the
 // order of files and the watermark need one place that knows everything.
 type watchFn struct {
+	watermark.Estimator
 	Config config
 	Globs  []string
 
@@ -56,18 +58,8 @@ func (f *watchFn) TruncateRestriction(_ *sdf.LockRTracker, _ []byte) watchState 
 	return *s
 }
 
-// The watermark estimator's state is milliseconds since the epoch.
-
 func (f *watchFn) InitialWatermarkEstimatorState(_ beam.EventTime, _ watchState, _ []byte) int64 {
 	return mtime.MinTimestamp.Milliseconds()
-}
-
-func (f *watchFn) CreateWatermarkEstimator(ms int64) *sdf.ManualWatermarkEstimator {
-	return &sdf.ManualWatermarkEstimator{State: mtime.FromMilliseconds(ms).ToTime()}
-}
-
-func (f *watchFn) WatermarkEstimatorState(we *sdf.ManualWatermarkEstimator) int64 {
-	return mtime.FromTime(we.State).Milliseconds()
 }
 
 func (f *watchFn) StartBundle(_ context.Context, _ func(beam.EventTime, flow.RawBatch), _ func(beam.EventTime, flow.FailureBatch), _ func(flow.Count)) error {

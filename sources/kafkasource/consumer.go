@@ -200,21 +200,20 @@ func (x *consumer) put(queues []*queue) {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	remove, resume, add := map[string][]int32{}, map[string][]int32{}, map[string]map[int32]kgo.Offset{}
+	anew, add := map[string][]int32{}, map[string]map[int32]kgo.Offset{}
 	for _, q := range queues {
 		if x.queues[q.topicPartition] != q {
 			continue // forgotten
 		}
-		remove[q.topic] = append(remove[q.topic], q.id)
-		resume[q.topic] = append(resume[q.topic], q.id)
+		anew[q.topic] = append(anew[q.topic], q.id)
 		if add[q.topic] == nil {
 			add[q.topic] = map[int32]kgo.Offset{}
 		}
 		add[q.topic][q.id] = kgo.NewOffset().At(q.next)
 		q.placed, q.paused = true, false
 	}
-	x.kafka.RemoveConsumePartitions(remove)
-	x.kafka.ResumeFetchPartitions(resume)
+	x.kafka.RemoveConsumePartitions(anew)
+	x.kafka.ResumeFetchPartitions(anew)
 	x.kafka.AddConsumePartitions(add)
 }
 
@@ -359,7 +358,7 @@ func (x *consumer) throttle(ctx context.Context, n int) error {
 // commit notes that all before the queue's place was handed over, and commits what was so
 // long enough ago.
 func (x *consumer) commit(q *queue) {
-	if x.c.Group == "" || x.c.Start.Kind == committed && x.c.CommitAge <= 0 {
+	if x.c.Group == "" {
 		return
 	}
 	now := time.Now()

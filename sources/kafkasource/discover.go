@@ -18,6 +18,7 @@ import (
 
 	"github.com/flowbeam/flowbeam/flow"
 	"github.com/flowbeam/flowbeam/internal/stopping"
+	"github.com/flowbeam/flowbeam/internal/watermark"
 )
 
 func init() {
@@ -93,7 +94,10 @@ func (c *config) discover(ctx context.Context, k known) ([]partition, known, err
 
 // discoverFn looks for partitions again and again. Its watermark advances with the clock, or
 // nothing downstream would: the partitions hold it themselves, each with its own.
-type discoverFn struct{ Config config }
+type discoverFn struct {
+	watermark.Estimator
+	Config config
+}
 
 func (f *discoverFn) Setup() error { return f.Config.setup() }
 
@@ -114,14 +118,6 @@ func (f *discoverFn) TruncateRestriction(_ *sdf.LockRTracker, _ []byte) known {
 
 func (f *discoverFn) InitialWatermarkEstimatorState(_ beam.EventTime, _ known, _ []byte) int64 {
 	return mtime.MinTimestamp.Milliseconds()
-}
-
-func (f *discoverFn) CreateWatermarkEstimator(ms int64) *sdf.ManualWatermarkEstimator {
-	return &sdf.ManualWatermarkEstimator{State: mtime.FromMilliseconds(ms).ToTime()}
-}
-
-func (f *discoverFn) WatermarkEstimatorState(we *sdf.ManualWatermarkEstimator) int64 {
-	return mtime.FromTime(we.State).Milliseconds()
 }
 
 func (f *discoverFn) ProcessElement(ctx context.Context, we *sdf.ManualWatermarkEstimator, rt *sdf.LockRTracker, _ []byte, emit func(beam.EventTime, partition)) (sdf.ProcessContinuation, error) {

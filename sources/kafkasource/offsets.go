@@ -178,22 +178,24 @@ func (a *catalog) at(ctx context.Context, p place, topics []string, low, high, m
 
 // bounds are the offsets that a partition has now.
 func (a *catalog) bounds(ctx context.Context, p *partition) (low, high int64, err error) {
-	for _, ask := range []struct {
-		at   *int64
-		list func() (offsets, error)
-	}{
-		{&low, func() (offsets, error) { return a.listed(a.admin.ListStartOffsets(ctx, p.Topic)) }},
-		{&high, func() (offsets, error) { return a.ends(ctx, []string{p.Topic}) }},
-	} {
-		o, err := ask.list()
-		if err == nil {
-			*ask.at, err = o(p)
-		}
-		if err != nil {
-			return 0, 0, err
-		}
+	start, err := a.listed(a.admin.ListStartOffsets(ctx, p.Topic))
+	if err != nil {
+		return 0, 0, err
 	}
-	return low, high, nil
+	if low, err = start(p); err != nil {
+		return 0, 0, err
+	}
+	high, err = a.end(ctx, p)
+	return low, high, err
+}
+
+// end is the offset after a partition's last message that may be read.
+func (a *catalog) end(ctx context.Context, p *partition) (int64, error) {
+	ends, err := a.ends(ctx, []string{p.Topic})
+	if err != nil {
+		return 0, err
+	}
+	return ends(p)
 }
 
 // millis is a message's timestamp.

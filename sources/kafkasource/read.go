@@ -20,6 +20,7 @@ import (
 
 	"github.com/flowbeam/flowbeam/flow"
 	"github.com/flowbeam/flowbeam/internal/stopping"
+	"github.com/flowbeam/flowbeam/internal/watermark"
 )
 
 // instances numbers the reads of a program in the order in which they are built.
@@ -95,6 +96,7 @@ func init() {
 
 // reader is what both reading DoFns share.
 type reader struct {
+	watermark.Estimator
 	Config config
 
 	consumer *consumer
@@ -134,18 +136,8 @@ func (r *reader) RestrictionSize(_ partition, _ span) float64 { return 1 }
 
 func (r *reader) CreateTracker(s span) *sdf.LockRTracker { return sdf.NewLockRTracker(newTracker(s)) }
 
-// The watermark estimator's state is milliseconds since the epoch.
-
 func (r *reader) InitialWatermarkEstimatorState(_ beam.EventTime, _ span, _ partition) int64 {
 	return mtime.MinTimestamp.Milliseconds()
-}
-
-func (r *reader) CreateWatermarkEstimator(ms int64) *sdf.ManualWatermarkEstimator {
-	return &sdf.ManualWatermarkEstimator{State: mtime.FromMilliseconds(ms).ToTime()}
-}
-
-func (r *reader) WatermarkEstimatorState(we *sdf.ManualWatermarkEstimator) int64 {
-	return mtime.FromTime(we.State).Milliseconds()
 }
 
 func (r *reader) StartBundle(_ context.Context, _ func(beam.EventTime, flow.RawBatch), _ func(beam.EventTime, flow.FailureBatch), _ func(flow.Count)) error {
@@ -154,12 +146,11 @@ func (r *reader) StartBundle(_ context.Context, _ func(beam.EventTime, flow.RawB
 }
 
 func (r *reader) FinishBundle(_ context.Context, _ func(beam.EventTime, flow.RawBatch), _ func(beam.EventTime, flow.FailureBatch), count func(flow.Count)) error {
-	for name, n := range map[string]int64{
-		"messages": r.tally.messages, "bytes": r.tally.bytes, "tombstones": r.tally.tombstones,
-		"never_read": r.tally.never, "read": r.tally.read,
-	} {
-		flow.EmitCount(count, r.Config.Stage, name, n)
-	}
+	flow.EmitCount(count, r.Config.Stage, "messages", r.tally.messages)
+	flow.EmitCount(count, r.Config.Stage, "bytes", r.tally.bytes)
+	flow.EmitCount(count, r.Config.Stage, "tombstones", r.tally.tombstones)
+	flow.EmitCount(count, r.Config.Stage, "never_read", r.tally.never)
+	flow.EmitCount(count, r.Config.Stage, "read", r.tally.read)
 	return nil
 }
 
@@ -297,7 +288,7 @@ func (b *bundle) put(c *chunk) {
 		Watermark: mark.At,
 	}
 	out.Records = make([]flow.Raw, 0, len(c.records))
-	earliest := flow.Time(0)
+	earliest, now := flow.Time(0), flow.TimeOf(time.Now())
 	for _, r := range c.records {
 		b.messages++
 		if r.Attrs.IsControl() {
@@ -317,7 +308,7 @@ func (b *bundle) put(c *chunk) {
 				event = t
 			}
 		}
-		mark.Read(event, min(raw.Time, flow.TimeOf(time.Now())))
+		mark.Read(event, min(raw.Time, now))
 		if event == 0 {
 			event = raw.Time
 		}
@@ -374,7 +365,7 @@ func (b *bundle) quiet(ctx context.Context, c *chunk) {
 		defer cancel()
 		q.asked = now
 		if a, err := b.consumer.ask(ctx); err == nil {
-			if _, high, err := a.bounds(ctx, &b.p); err == nil && high <= c.next {
+			if high, err := a.end(ctx, &b.p); err == nil && high <= c.next {
 				q.mark.CaughtUp(flow.TimeOf(now))
 			}
 		}
