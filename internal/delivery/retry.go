@@ -70,33 +70,53 @@ func (p Policy) Do(ctx context.Context, what string, try func(context.Context) e
 	begun := time.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, p.Deadline, fmt.Errorf("no success within %v", p.Deadline))
 	defer cancel()
+	var told error // what the errors of the last tries say
 	for {
 		err := try(ctx)
 		var a *againError
 		if err == nil || !errors.As(err, &a) {
 			return again, err
 		}
+		told = both(told, a.err)
 		limit := p.Deadline
 		if a.auth {
 			limit = min(limit, p.Auth)
 		}
 		wait := max(a.after, p.wait(again))
 		if cause := context.Cause(ctx); cause != nil {
-			return again, fmt.Errorf("%s: %w after %d tries: %w", what, cause, again+1, a.err)
+			return again, fmt.Errorf("%s: %w after %d tries: %w", what, cause, again+1, told)
 		}
 		if time.Since(begun)+wait > limit {
-			return again, fmt.Errorf("%s: gave up after %d tries in %v: %w", what, again+1, time.Since(begun).Round(time.Millisecond), a.err)
+			return again, fmt.Errorf("%s: gave up after %d tries in %v: %w", what, again+1, time.Since(begun).Round(time.Millisecond), told)
 		}
 		t := time.NewTimer(wait)
 		select {
 		case <-t.C:
 		case <-ctx.Done():
 			t.Stop()
-			return again, fmt.Errorf("%s: %w after %d tries: %w", what, context.Cause(ctx), again+1, a.err)
+			return again, fmt.Errorf("%s: %w after %d tries: %w", what, context.Cause(ctx), again+1, told)
 		}
 		again++
 	}
 }
+
+// both is the error of the last try and, where that one says something else, of the try
+// before: the end of the time often cuts a request off, which says nothing of the reason
+// why all tries before it failed.
+func both(before, last error) error {
+	if b, ok := before.(*bothError); ok {
+		before = b.last
+	}
+	if before == nil || before.Error() == last.Error() {
+		return last
+	}
+	return &bothError{before: before, last: last}
+}
+
+type bothError struct{ before, last error }
+
+func (e *bothError) Error() string   { return fmt.Sprintf("%v (the try before: %v)", e.last, e.before) }
+func (e *bothError) Unwrap() []error { return []error{e.last, e.before} }
 
 // wait is the pause before the nth repetition.
 func (p Policy) wait(n int) time.Duration {

@@ -58,6 +58,22 @@ func TestDoGivesUpAtTheDeadline(t *testing.T) {
 	}
 }
 
+// A last try that the deadline cut off does not hide why the tries before it failed.
+func TestDoTellsTheReasonBeforeTheTimeWasUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, err := quick.Do(t.Context(), "bulk", func(ctx context.Context) error {
+			if end, _ := ctx.Deadline(); time.Until(end) > 30*time.Second {
+				return Again(errBusy, 0)
+			}
+			<-ctx.Done()
+			return Again(ctx.Err(), 0)
+		})
+		if !errors.Is(err, errBusy) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "busy") {
+			t.Error(err)
+		}
+	})
+}
+
 func TestDoWaitsAsLongAsTheServerAsks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun, calls := time.Now(), 0

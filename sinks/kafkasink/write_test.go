@@ -322,7 +322,7 @@ func TestPasswordsAreReadAgainAndNeverShow(t *testing.T) {
 		}
 		write(wrong)
 		auth := SASL(mechanism, "flow", "file:"+path)
-		short := f.options(t, sinktest.Config{Wait: time.Millisecond, Deadline: 300 * time.Millisecond}, auth)
+		short := f.options(t, sinktest.Config{Wait: time.Millisecond, Deadline: 1500 * time.Millisecond}, auth)
 		fn := &recordsFn{Options: short}
 		failed := flowtest.NewHarness(t, fn, flowtest.Once).TryBundle(flow.Batch{Records: flowtest.Records(10, 1)})
 		if !contains(failed, "SASL") {

@@ -350,7 +350,7 @@ func TestCompressedObjectsComeAsTheyAreStored(t *testing.T) {
 func TestErrorsSayWhereAndNothingSecret(t *testing.T) {
 	for _, scheme := range Schemes {
 		fb := fake.Bucket()
-		b, err := Open(scheme, fb.Name, delivery.Policy{Base: time.Millisecond, Cap: 5 * time.Millisecond, Deadline: 150 * time.Millisecond, Auth: 100 * time.Millisecond})
+		b, err := Open(scheme, fb.Name, delivery.Policy{Base: time.Millisecond, Cap: 5 * time.Millisecond, Deadline: 500 * time.Millisecond, Auth: 300 * time.Millisecond})
 		if err != nil {
 			t.Fatal(err)
 		}
