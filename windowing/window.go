@@ -10,9 +10,10 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/graph/window/trigger"
 )
 
-// RunnerLateness is what the runner's allowed lateness has over the pipeline's own. The
-// pipeline decides lateness by the stamped watermark ([MarkLate]); the runner, whose
-// watermark goes on while a batch is under way, must never drop what was let through.
+// RunnerLateness is what the runner's allowed lateness has over the pipeline's own, unless
+// [Slack] says otherwise. The pipeline decides lateness by the stamped watermark
+// ([MarkLate]); the runner, whose watermark goes on while a batch is under way, must never
+// drop what was let through.
 const RunnerLateness = 10 * time.Minute
 
 // DefaultLateness is the allowed lateness where none is given.
@@ -23,6 +24,7 @@ type Option func(*options) error
 
 type options struct {
 	lateness   time.Duration
+	slack      time.Duration
 	earlyCount int
 	earlyDelay time.Duration
 	lateCount  int
@@ -38,6 +40,19 @@ func AllowedLateness(d time.Duration) Option {
 			return fmt.Errorf("allowed lateness %v is negative", d)
 		}
 		o.lateness = d
+		return nil
+	}
+}
+
+// Slack takes the place of [RunnerLateness]: how long a batch may be under way. The state of
+// a window is kept for so long, and on Prism what is behind it waits for its end (see
+// [Stored]). It is for tests with short windows.
+func Slack(d time.Duration) Option {
+	return func(o *options) error {
+		if d < 0 {
+			return fmt.Errorf("slack %v is negative", d)
+		}
+		o.slack = d
 		return nil
 	}
 }
@@ -122,7 +137,7 @@ func Global(s beam.Scope, col beam.PCollection) beam.PCollection {
 }
 
 func into(s beam.Scope, name string, fn *window.Fn, col beam.PCollection, opts []Option, merging bool) beam.PCollection {
-	o := options{lateness: DefaultLateness, lateCount: 1}
+	o := options{lateness: DefaultLateness, slack: RunnerLateness, lateCount: 1}
 	for _, opt := range opts {
 		if err := opt(&o); err != nil {
 			panic(fmt.Sprintf("%s: invalid option: %v", name, err))
@@ -140,7 +155,7 @@ func into(s beam.Scope, name string, fn *window.Fn, col beam.PCollection, opts [
 	if o.once {
 		return beam.WindowInto(s, fn, col, beam.Trigger(trigger.Default()), beam.PanesDiscard())
 	}
-	return beam.WindowInto(s, fn, col, beam.Trigger(o.trigger()), beam.PanesAccumulate(), beam.AllowedLateness(o.lateness+RunnerLateness))
+	return beam.WindowInto(s, fn, col, beam.Trigger(o.trigger()), beam.PanesAccumulate(), beam.AllowedLateness(o.lateness+o.slack))
 }
 
 // trigger is the simplest that does: the default trigger fires on time and for each late

@@ -40,7 +40,7 @@ var windowingGuards = []guard{
 		name: "windowing/runner-lateness",
 		why:  "the runner drops in silence what was let through, as its watermark goes on meanwhile",
 		file: "windowing/window.go",
-		old:  "beam.AllowedLateness(o.lateness+RunnerLateness)",
+		old:  "beam.AllowedLateness(o.lateness+o.slack)",
 		new:  "beam.AllowedLateness(o.lateness)",
 		test: "TestTheRunnerAllowsMoreLatenessThanThePipeline",
 	}, {

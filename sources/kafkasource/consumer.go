@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/time/rate"
 
+	"github.com/flowbeam/flowbeam/internal/stored"
 	"github.com/flowbeam/flowbeam/internal/watermark"
 )
 
@@ -36,6 +37,8 @@ type consumer struct {
 
 	catalogMu sync.Mutex
 	catalog   *catalog
+
+	unheard func() // ends listening to what is stored
 }
 
 type topicPartition struct {
@@ -58,6 +61,7 @@ type queue struct {
 	mark     watermark.Partition // used by one bundle at a time
 	asked    time.Time           // when the brokers were last asked whether it has more
 	resumed  []commitPoint
+	handed   handedOver
 	arrivals chan struct{} // has a token when something came
 }
 
@@ -145,10 +149,16 @@ func openConsumer(ctx context.Context, c *config, key string) (*consumer, error)
 		x.rate = rate.NewLimiter(rate.Limit(c.MaxRate), max(c.BatchRecords, int(c.MaxRate)))
 	}
 	go x.run(life)
+	if c.CommitStored {
+		x.unheard = stored.Listen(x.commitStored)
+	}
 	return x, nil
 }
 
 func (x *consumer) close() {
+	if x.unheard != nil {
+		x.unheard()
+	}
 	x.end()
 	<-x.ended
 	x.kafka.Close()
@@ -260,6 +270,7 @@ func (x *consumer) queue(p *partition, next int64) *queue {
 	if q == nil {
 		q = &queue{topicPartition: tp, arrivals: make(chan struct{}, 1)}
 		x.queues[tp] = q
+		defer q.handed.begin(next) // a run that is killed now begins there, too
 	} else if q.next == next {
 		return q
 	}
@@ -270,6 +281,7 @@ func (x *consumer) queue(p *partition, next int64) *queue {
 // move places a queue. The caller holds the lock.
 func (x *consumer) move(q *queue, next int64) {
 	q.next, q.records, q.bytes, q.err, q.placed, q.resumed = next, nil, 0, nil, false, nil
+	q.handed.backTo(next)
 	x.place = append(x.place, q)
 	if x.nudge != nil {
 		x.nudge()
@@ -358,7 +370,7 @@ func (x *consumer) throttle(ctx context.Context, n int) error {
 // commit notes that all before the queue's place was handed over, and commits what was so
 // long enough ago.
 func (x *consumer) commit(q *queue) {
-	if x.c.Group == "" {
+	if x.c.Group == "" || x.c.CommitStored {
 		return
 	}
 	now := time.Now()

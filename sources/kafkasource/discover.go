@@ -92,8 +92,8 @@ func (c *config) discover(ctx context.Context, k known) ([]partition, known, err
 	return found, next, nil
 }
 
-// discoverFn looks for partitions again and again. Its watermark advances with the clock, or
-// nothing downstream would: the partitions hold it themselves, each with its own.
+// discoverFn looks for partitions again and again. Its watermark advances each
+// time, and all windows wait for that: the partitions hold theirs themselves.
 type discoverFn struct {
 	watermark.Estimator
 	Config config
@@ -147,8 +147,10 @@ func (f *discoverFn) ProcessElement(ctx context.Context, we *sdf.ManualWatermark
 	if next.Done {
 		return sdf.StopProcessing(), nil
 	}
-	// What comes to a partition before it is found is no older than this.
-	if to := next.Polled.Add(-f.Config.Rule.MaxHold - f.Config.Rule.Skew).Std(); to.After(we.State) {
+	// All that came until now is in partitions that hold the watermark by themselves. What
+	// comes to another one before that is found has an event time after this, unless it
+	// lags: the allowed lateness is for that.
+	if to := next.Polled.Add(-f.Config.Rule.Skew).Std(); to.After(we.State) {
 		we.UpdateWatermark(to)
 	}
 	return sdf.ResumeProcessingIn(stopping.Pause(f.Config.Discover)), nil

@@ -38,6 +38,9 @@ type config struct {
 	Poll         time.Duration
 	Discover     time.Duration
 	CommitAge    time.Duration
+	CommitGrace  time.Duration
+	CommitFuture time.Duration
+	CommitStored bool
 	MaxRate      float64
 	Prefetch     int
 
@@ -69,7 +72,7 @@ func defaults(brokers, topics []string) config {
 		Stage:      "kafka", Topics: topics, Start: place{Kind: earliest}, Expired: "fail", EventTime: "payload",
 		Rule:       watermark.Rule{Skew: time.Minute, MaxHold: 5 * time.Minute},
 		MaxMessage: 1 << 20, BatchRecords: 1000, BatchBytes: 1 << 20,
-		BundleSize: 20_000, BundleTime: time.Second, Poll: time.Second, Discover: 30 * time.Second,
+		BundleSize: 20_000, BundleTime: time.Second, Poll: time.Second, Discover: 10 * time.Second,
 		CommitAge: time.Minute, Prefetch: 64 << 20,
 	}
 }
@@ -150,8 +153,9 @@ func StartEarliest() Option { return startAt(place{Kind: earliest}) }
 func StartLatest() Option { return startAt(place{Kind: latest}) }
 
 // StartCommitted begins where a consumer group stands, and at the earliest message where it
-// has committed nothing. What a group of ours has committed was read, and not yet stored in
-// every case: go back by [StartTime] after a crash of a runner that keeps no state.
+// has committed nothing. What [CommitStored] has committed needs not be read again. What
+// [Commit] has was read, and not yet stored in every case: go back by [StartTime] after a
+// crash of a runner that keeps no state.
 func StartCommitted(group string) Option {
 	return func(c *config) error {
 		c.Start, c.Group = place{Kind: committed}, group
@@ -235,6 +239,23 @@ func Commit(group string, age time.Duration) Option {
 	}
 }
 
+// CommitStored commits to a consumer group what is in the stores, as the pipeline tells with
+// windowing.Stored, so that a run which begins there (see [StartCommitted]) reads again what
+// one that was killed had not written, and all of the windows that it had open. grace is how
+// long after its event time a record may still be needed for that: the longest window and
+// its allowed lateness. future is how far after its arrival an event time counts: one that
+// is out of bounds is in no window. It is for the local runner; where reading and storing
+// are not in one process nothing is committed.
+func CommitStored(group string, grace, future time.Duration) Option {
+	return func(c *config) error {
+		c.Group, c.CommitStored, c.CommitGrace, c.CommitFuture = group, true, grace, future
+		if group == "" {
+			return errors.New("CommitStored: no group")
+		}
+		return errors.Join(notNegative("CommitStored", grace), notNegative("CommitStored", future))
+	}
+}
+
 // OnExpired says what is done where messages were deleted before they were read, or a log
 // lost its end: "fail", the default, or "earliest", which goes on with what there is. In
 // both cases the range is named, with "earliest" as a dead letter of reason expired.
@@ -301,7 +322,8 @@ func Poll(d time.Duration) Option {
 	return func(c *config) error { c.Poll = d; return positive("Poll", d) }
 }
 
-// Discover is how often new partitions and topics are looked for. Default 30 seconds.
+// Discover is how often new partitions and topics are looked for. Windows wait for the next
+// time: they are by so much behind at most. Default 10 seconds.
 func Discover(d time.Duration) Option {
 	return func(c *config) error { c.Discover = d; return positive("Discover", d) }
 }

@@ -288,7 +288,7 @@ func (b *bundle) put(c *chunk) {
 		Watermark: mark.At,
 	}
 	out.Records = make([]flow.Raw, 0, len(c.records))
-	earliest, now := flow.Time(0), flow.TimeOf(time.Now())
+	earliest, latest, now := flow.Time(0), mark.At, flow.TimeOf(time.Now())
 	for _, r := range c.records {
 		b.messages++
 		if r.Attrs.IsControl() {
@@ -315,10 +315,14 @@ func (b *bundle) put(c *chunk) {
 		if earliest == 0 || event < earliest {
 			earliest = event
 		}
+		latest = max(latest, min(event, raw.Time.Add(b.Config.CommitFuture)))
 		out.Records = append(out.Records, raw)
 	}
 	if !c.caughtUp.IsZero() {
 		mark.CaughtUp(flow.TimeOf(c.caughtUp))
+	}
+	if b.Config.CommitStored {
+		b.consumer.handOver(b.queue, c.next, latest)
 	}
 	if len(out.Records) > 0 {
 		b.emit(mtime.FromTime(max(earliest, out.Watermark).Std()), out)

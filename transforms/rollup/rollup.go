@@ -29,7 +29,7 @@ type options struct {
 	shards           int
 	cells            int
 	bounded          bool
-	lateness         time.Duration
+	lateness, slack  time.Duration
 	gap              time.Duration
 	windows          []windowing.Option
 }
@@ -66,6 +66,15 @@ func Lateness(d time.Duration) Option {
 	return func(o *options) error {
 		o.lateness = d
 		o.windows = append(o.windows, windowing.AllowedLateness(d))
+		return nil
+	}
+}
+
+// Slack is windowing.Slack, for tests with short windows.
+func Slack(d time.Duration) Option {
+	return func(o *options) error {
+		o.slack = d
+		o.windows = append(o.windows, windowing.Slack(d))
 		return nil
 	}
 }
@@ -153,7 +162,7 @@ func By(s beam.Scope, batches beam.PCollection, opts ...Option) (levels []Level,
 	o := options{
 		fields: DefaultFields(), measures: DefaultMeasures(),
 		every:  []time.Duration{time.Minute, 5 * time.Minute, time.Hour},
-		shards: defaultShards, cells: maxCells, lateness: windowing.DefaultLateness,
+		shards: defaultShards, cells: maxCells, lateness: windowing.DefaultLateness, slack: windowing.RunnerLateness,
 	}
 	for _, opt := range opts {
 		if err := opt(&o); err != nil {
@@ -183,7 +192,7 @@ func By(s beam.Scope, batches beam.PCollection, opts ...Option) (levels []Level,
 	if o.gap > 0 {
 		s := s.Scope(SessionLevel)
 		// What is let through has its smallest window, and lateness, ahead of the watermark.
-		hold := o.every[0] + o.lateness + windowing.RunnerLateness
+		hold := o.every[0] + o.lateness + o.slack
 		partials := beam.ParDo(s, &sessionPartialFn{Fields: o.fields, Measures: o.measures, Gap: o.gap, Shards: o.shards, Cells: o.cells}, batches)
 		rows := beam.ParDo(s, &sessionFn{
 			Fields: o.fields, Measures: o.measures, Gap: o.gap, Hold: hold, Bounded: o.bounded,

@@ -79,7 +79,7 @@ func (o *Options) Build(s beam.Scope, in Input, now time.Time, totals string) er
 		}
 		opts := []rollup.Option{
 			rollup.Fields(o.Rollup...), rollup.Measures(o.measures()...), rollup.Every(o.RollupWindows...),
-			rollup.Lateness(o.AllowedLateness),
+			rollup.Lateness(o.AllowedLateness), rollup.Slack(o.slack),
 		}
 		if !o.streaming() {
 			opts = append(opts, rollup.Bounded())
@@ -127,6 +127,9 @@ func (o *Options) Build(s beam.Scope, in Input, now time.Time, totals string) er
 		}
 	}
 
+	if o.streaming() && o.readsKafka() {
+		windowing.Stored(s, in.Raw, counts...)
+	}
 	writeTotals(s, beam.Flatten(s, counts...), totals)
 	return nil
 }

@@ -66,7 +66,7 @@ func TestTopicsGiveTheirTruth(t *testing.T) {
 		t.Errorf("files: %+v", c)
 	}
 	byDataCenter := map[string]int64{}
-	for _, r := range stored(t, o) {
+	for _, r := range storedRecords(t, o) {
 		byDataCenter[r.DataCenter]++
 		if p := r.Position; p.Source != "flows" || !p.Partition.OK || !p.Offset.OK {
 			t.Fatalf("position %+v", p)

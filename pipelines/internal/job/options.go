@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/flowbeam/flowbeam/transforms/dedupe"
+	"github.com/flowbeam/flowbeam/windowing"
 )
 
 // Options are the options of the pipelines. The tags are the one description of each
@@ -40,7 +41,7 @@ type Options struct {
 	KafkaInput        []string `flag:"kafka_input" group:"Kafka input" help:"brokers to read from, as host:9092, separated by commas, in place of --input; --kafka_tls and what follows it are for both"`
 	KafkaInputTopics  []string `flag:"kafka_input_topics" group:"Kafka input" help:"topics to read"`
 	KafkaInputPattern string   `flag:"kafka_input_pattern" group:"Kafka input" help:"also read the topics whose names match a regular expression, those that come later too"`
-	KafkaInputGroup   string   `flag:"kafka_input_group" group:"Kafka input" help:"a consumer group to commit to, for who watches its lag; start=committed begins there"`
+	KafkaInputGroup   string   `flag:"kafka_input_group" group:"Kafka input" help:"a consumer group to commit to: on the local runner what is stored and in no open window, elsewhere what was read a minute ago; start=committed begins there"`
 	KafkaIsolation    string   `flag:"kafka_isolation" default:"read_uncommitted" group:"Kafka input" help:"read_uncommitted, or read_committed, which passes over aborted transactions"`
 	KafkaExpired      string   `flag:"kafka_on_expired" default:"fail" group:"Kafka input" help:"messages were deleted before they were read: fail, or earliest, which goes on and writes the range as a dead letter"`
 	Start             string   `flag:"start" default:"earliest" group:"Kafka input" help:"where to begin: earliest, latest, committed, a time, or an age such as 3h"`
@@ -110,11 +111,13 @@ type Options struct {
 	PubSubCredentials string `flag:"pubsub_credentials" group:"Pub/Sub" help:"where the key of a service account is (none: the worker's own identity)"`
 
 	set map[string]bool // flags that were given
+
+	slack time.Duration // of the rollups' windows; tests have a shorter one
 }
 
 // Defaults returns the options with their defaults.
 func Defaults() *Options {
-	o := &Options{set: map[string]bool{}}
+	o := &Options{set: map[string]bool{}, slack: windowing.RunnerLateness}
 	for _, f := range o.fields() {
 		if f.def != "" {
 			if err := f.value.Set(f.def); err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/options/jobopts"
 
 	"github.com/flowbeam/flowbeam/internal/sample"
+	"github.com/flowbeam/flowbeam/internal/stored"
 	"github.com/flowbeam/flowbeam/testdata"
 )
 
@@ -167,7 +168,8 @@ func (p *Program) Run(ctx context.Context, o *Options, out io.Writer) (*Summary,
 		fmt.Fprintf(out, "%s: running on Beam's local runner, Prism\n", p.Name)
 	}
 	stop := progress(out, started)
-	stopped := o.stopOnRequest(out, runner)
+	stored.Begin()
+	stopped := o.stopOnRequest(out)
 	err = execute(ctx, runner, pipeline)
 	stopped()
 	stop()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -71,7 +72,7 @@ func (o *Options) kafkaOptions(now time.Time) (opts []kafkasource.Option, err er
 		opts = append(opts, kafkasource.ReadCommitted())
 	}
 	if o.KafkaInputGroup != "" {
-		opts = append(opts, kafkasource.Commit(o.KafkaInputGroup, 0))
+		opts = append(opts, o.commit())
 	}
 	if o.MaxRate > 0 {
 		opts = append(opts, kafkasource.MaxRate(float64(o.MaxRate)))
@@ -102,6 +103,30 @@ func (o *Options) kafkaOptions(now time.Time) (opts []kafkasource.Option, err er
 		opts = append(opts, kafkasource.StopTime(t.Std()), kafkasource.Batch())
 	}
 	return opts, errors.Join(errs...)
+}
+
+// commit is what is committed to the group: on the local runner, whose state dies with it,
+// the place from which the next run has to read, and elsewhere what was read a while ago.
+func (o *Options) commit() kafkasource.Option {
+	if !o.streaming() || !o.local() {
+		return kafkasource.Commit(o.KafkaInputGroup, 0)
+	}
+	grace := time.Duration(0)
+	if o.rollups() {
+		grace = o.AllowedLateness + slices.Max(o.RollupWindows)
+	}
+	return kafkasource.CommitStored(o.KafkaInputGroup, grace, o.future())
+}
+
+// local says that the runner is the local one, Prism.
+func (o *Options) local() bool { return o.Runner == "direct" || o.Runner == "prism" }
+
+// future is how far ahead of its arrival an event time of a stream may be.
+func (o *Options) future() time.Duration {
+	if o.set["max_event_time"] {
+		return 24 * time.Hour
+	}
+	return windowing.DefaultFuture
 }
 
 const readCommitted = "read_committed"

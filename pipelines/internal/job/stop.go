@@ -10,14 +10,15 @@ import (
 	"time"
 
 	"github.com/flowbeam/flowbeam/internal/stopping"
+	"github.com/flowbeam/flowbeam/internal/stored"
 	"github.com/flowbeam/flowbeam/windowing"
 )
 
 // stopOnRequest ends a stream on the local runner at an interrupt, SIGTERM or when its time
 // is over: the sources end, what was read is written, and the summary is printed. A second
 // signal ends the process at once. done takes it back.
-func (o *Options) stopOnRequest(out io.Writer, runner string) (done func()) {
-	if !o.streaming() || runner != "prism" {
+func (o *Options) stopOnRequest(out io.Writer) (done func()) {
+	if !o.streaming() || !o.local() {
 		return func() {}
 	}
 	stopping.Arm()
@@ -44,9 +45,10 @@ func (o *Options) stopOnRequest(out io.Writer, runner string) (done func()) {
 			}
 			fmt.Fprintf(out, "%s: reading ends, what was read is written", why)
 			if o.readsKafka() {
-				fmt.Fprintf(out, "; a run that goes on begins with --start=%s", o.resumeFrom(time.Now()).UTC().Format(time.RFC3339))
+				fmt.Fprintf(out, "; a run that goes on begins with --start=%s", o.resume(time.Now()))
 			}
 			fmt.Fprintln(out)
+			stored.End()
 			stopping.Request()
 		}
 	}()
@@ -55,6 +57,18 @@ func (o *Options) stopOnRequest(out io.Writer, runner string) (done func()) {
 		close(ended)
 		stopping.Disarm()
 	}
+}
+
+// resume is the start of a run that goes on after one that ended at a time: where the group
+// stands, which has all that is needed of what was read; without a group a time.
+func (o *Options) resume(ended time.Time) string {
+	if o.KafkaInputGroup != "" {
+		return "committed"
+	}
+	if at := stored.At(); at != 0 && at.Std().Before(ended) {
+		ended = at.Std() // we may be far behind the end of the topics
+	}
+	return o.resumeFrom(ended).UTC().Format(time.RFC3339)
 }
 
 // resumeFrom is the arrival time from which a run reads again what one that ended at a time
