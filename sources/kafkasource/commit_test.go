@@ -4,6 +4,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"github.com/flowbeam/flowbeam/flow"
 	"github.com/flowbeam/flowbeam/internal/stored"
 )
@@ -111,5 +114,32 @@ func TestTheFirstCommitIsTheStart(t *testing.T) {
 		if p.Start != 10 {
 			t.Errorf("the next run begins at %d, want 10", p.Start)
 		}
+	}
+}
+
+// The first group that a broker is asked for waits until the broker has made the topic that
+// keeps groups.
+func TestACoordinatorThatIsNotThereYetIsWaitedFor(t *testing.T) {
+	b := newBroker(t, map[string]int{"flows": 1})
+	refusals := 0
+	b.cluster.ControlKey(int16(kmsg.FindCoordinator), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		b.cluster.KeepControl()
+		if refusals++; refusals > 12 {
+			return nil, nil, false
+		}
+		request := r.(*kmsg.FindCoordinatorRequest)
+		response := request.ResponseKind().(*kmsg.FindCoordinatorResponse)
+		response.ErrorCode = kerr.CoordinatorNotAvailable.Code
+		for _, key := range request.CoordinatorKeys {
+			c := kmsg.NewFindCoordinatorResponseCoordinator()
+			c.Key, c.NodeID, c.ErrorCode = key, -1, kerr.CoordinatorNotAvailable.Code
+			response.Coordinators = append(response.Coordinators, c)
+		}
+		return response, nil, true
+	})
+	w := newWorker(t, b.addrs(), []string{"flows"}, StartCommitted("first"))
+	w.discover()
+	if len(w.places) != 1 || refusals < 3 {
+		t.Errorf("%d partitions after %d refusals", len(w.places), refusals)
 	}
 }

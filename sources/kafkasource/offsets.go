@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -162,9 +163,9 @@ func (a *catalog) at(ctx context.Context, p place, topics []string, low, high, m
 			return missing(x)
 		}, nil
 	case committed:
-		r, err := a.admin.FetchOffsets(ctx, a.c.Group)
-		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // which has committed nothing
-			return nil, fmt.Errorf("group %s: %w", a.c.Group, err)
+		r, err := a.committed(ctx)
+		if err != nil {
+			return nil, err
 		}
 		return func(x *partition) (int64, error) {
 			if o, ok := r.Lookup(x.Topic, int32(x.ID)); ok && o.Err == nil && o.At >= 0 {
@@ -174,6 +175,25 @@ func (a *catalog) at(ctx context.Context, p place, topics []string, low, high, m
 		}, nil
 	}
 	return low, nil
+}
+
+// committed is where the group stands. A broker that was asked for the first group of all
+// has no coordinator for a while.
+func (a *catalog) committed(ctx context.Context) (kadm.OffsetResponses, error) {
+	for {
+		r, err := a.admin.FetchOffsets(ctx, a.c.Group)
+		switch {
+		case err == nil, errors.Is(err, kerr.GroupIDNotFound): // it has committed nothing
+			return r, nil
+		case !kerr.IsRetriable(err):
+			return nil, fmt.Errorf("group %s: %w", a.c.Group, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("group %s: %w", a.c.Group, err)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
 }
 
 // bounds are the offsets that a partition has now.
