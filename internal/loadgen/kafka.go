@@ -32,6 +32,12 @@ func CreateTopic(ctx context.Context, brokers []string, topic string, partitions
 // timestamp is its arrival. Header lines are not sent. Lines go round the partitions. With
 // Live a line is sent when its arrival comes on the clock.
 func WriteKafka(ctx context.Context, brokers []string, topic string, c Config) (Truth, error) {
+	return WriteKafkaUntil(ctx, nil, brokers, topic, c)
+}
+
+// WriteKafkaUntil is WriteKafka that ends when enough is closed. The truth is about the lines
+// that were sent.
+func WriteKafkaUntil(ctx context.Context, enough <-chan struct{}, brokers []string, topic string, c Config) (Truth, error) {
 	g, err := New(c)
 	if err != nil {
 		return Truth{}, err
@@ -46,7 +52,17 @@ func WriteKafka(ctx context.Context, brokers []string, topic string, c Config) (
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	pace := newPace(c.Rate)
-	for line, ok := g.Next(); ok; line, ok = g.Next() {
+	for ended := false; !ended; {
+		select {
+		case <-enough:
+			ended = true
+			continue
+		default:
+		}
+		line, ok := g.Next()
+		if !ok {
+			break
+		}
 		if c.Live {
 			err = until(ctx, line.Arrival.Std())
 		} else {

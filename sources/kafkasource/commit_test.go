@@ -96,6 +96,28 @@ func TestCommitsFollowWhatIsStored(t *testing.T) {
 	expect(20) // the windows that were open when reading ended are not whole
 }
 
+// A record that is out of bounds is in no window; one that is just within is.
+func TestARecordFromTheFutureHoldsTheCommitWhileItIsInBounds(t *testing.T) {
+	for ahead, want := range map[time.Duration]int64{10 * time.Minute: 0, 2 * time.Hour: 10} {
+		stored.Begin()
+		b := newBroker(t, map[string]int{"flows": 1})
+		b.send(message("flows", 0, start.Add(ahead), "ahead", start))
+		b.fill("flows", 1, 1, 9, start)
+		w := newWorker(t, b.addrs(), []string{"flows"}, Format("clocked"), CommitStored("next", 0, time.Hour), BatchSize(10, 1000))
+		w.discover()
+		w.until("read", func() bool { return w.counts["messages"] == 10 })
+		stored.Advance(flow.TimeOf(start.Add(time.Minute)))
+		c := newWorker(t, b.addrs(), []string{"flows"}, StartCommitted("next"))
+		c.discover()
+		for p := range c.places {
+			if p.Start != want {
+				t.Errorf("%v ahead: the next run begins at %d, want %d", ahead, p.Start, want)
+			}
+		}
+	}
+	stored.Begin()
+}
+
 // A partition of which nothing is stored yet begins again where this run began, not where
 // another start would be.
 func TestTheFirstCommitIsTheStart(t *testing.T) {

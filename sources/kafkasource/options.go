@@ -243,8 +243,8 @@ func Commit(group string, age time.Duration) Option {
 // windowing.Stored, so that a run which begins there (see [StartCommitted]) reads again what
 // one that was killed had not written, and all of the windows that it had open. grace is how
 // long after its event time a record may still be needed for that: the longest window and
-// its allowed lateness. future is how far after its arrival an event time counts: one that
-// is out of bounds is in no window. It is for the local runner; where reading and storing
+// its allowed lateness. future is how far after its arrival an event time may be:
+// beyond it a record is out of bounds, and in no window. It is for the local runner; where reading and storing
 // are not in one process nothing is committed.
 func CommitStored(group string, grace, future time.Duration) Option {
 	return func(c *config) error {

@@ -315,7 +315,9 @@ func (b *bundle) put(c *chunk) {
 		if earliest == 0 || event < earliest {
 			earliest = event
 		}
-		latest = max(latest, min(event, raw.Time.Add(b.Config.CommitFuture)))
+		if event <= raw.Time.Add(b.Config.CommitFuture) { // or it is out of bounds, and in no window
+			latest = max(latest, event)
+		}
 		out.Records = append(out.Records, raw)
 	}
 	if !c.caughtUp.IsZero() {
