@@ -159,7 +159,11 @@ func TestNoAcknowledgementComesAfterASeek(t *testing.T) {
 	if n := f.acked("flows"); n != 0 {
 		t.Errorf("%d messages were acknowledged after the seek", n)
 	}
-	w.until("read again", func() bool { return len(w.records()) == 10 })
+	told := w.counts["acked"]
+	w.until("read again", func() bool { return len(w.records()) == 10 && f.acked("flows") == 10 })
+	if n := w.counts["acked"] - told; n != 10 {
+		t.Errorf("%d acknowledged messages are counted after the seek, want each again", n)
+	}
 }
 
 // Without a snapshot nothing is acknowledged, and what is held is bounded.

@@ -135,7 +135,7 @@ func TestServerGivesBackWhatASnapshotHas(t *testing.T) {
 	if again < 100 {
 		t.Errorf("%d messages came again, want the 100 since the checkpoint", again)
 	}
-	w.until("all are acknowledged again", func() bool { return w.counts["acked"] == int64(n)+again })
+	w.until("all are acknowledged again", func() bool { return w.counts["acked"] >= int64(n)+again })
 	w.back(0) // the beginning, in another process
 	w.restart()
 	w.until("all come again", func() bool { return len(w.records()) == n })

@@ -14,6 +14,8 @@ import (
 // Nothing may be acknowledged any more of what was received before: it would be lost.
 func (x *subscriber) restore(ctx context.Context, at place) error {
 	x.next = place{}
+	x.tell() // what was not kept is told anew when it comes again
+	x.forget()
 	if err := x.letGo(ctx); err != nil {
 		return err
 	}
