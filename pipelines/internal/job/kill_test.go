@@ -195,7 +195,7 @@ func (k *kills) run() {
 	for _, p := range k.proxies {
 		p.OnReply(nil)
 	}
-	last := k.start("--run_for=12s")
+	last := k.start("--run_for=20s")
 	last.expectEnd()
 }
 
