@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/transforms/stats"
@@ -113,3 +114,22 @@ func ExampleSessions() {
 	fmt.Println(ptest.Run(p))
 	// Output: <nil>
 }
+
+// Records go to a sink, and sources hear how far it is.
+func ExampleStored() {
+	line := flow.Raw{Data: []byte("line"), Offset: flow.N(0)}
+	p, s := beam.NewPipelineWithRoot()
+	raw := beam.Create(s, flow.RawBatch{Records: []flow.Raw{line, line}})
+	counts := beam.ParDo(s, sinkLines, raw)
+	windowing.Stored(s, raw, counts)
+	flowtest.EqualCounts(s, counts, map[string]int64{"sink/new": 2})
+	fmt.Println(ptest.Run(p))
+	// Output: <nil>
+}
+
+// sinkLines stands for a sink, which counts what it has written.
+func sinkLines(b flow.RawBatch, count func(flow.Count)) {
+	flow.EmitCount(count, "sink", "new", int64(len(b.Records)))
+}
+
+func init() { register.Function2x0(sinkLines) }
