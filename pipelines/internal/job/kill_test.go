@@ -43,6 +43,9 @@ const childVariable = "FLOWBEAM_TEST_CHILD"
 // the pipeline does not know yet: a reply of a store is on its way, or a part has become
 // visible.
 func TestKillsOverFiles(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: -short")
+	}
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, "flows"))
 	if err != nil {
 		t.Fatal(err)
