@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -69,8 +70,8 @@ func TestFaultsComeAndGo(t *testing.T) {
 
 func TestAReplyIsHeldAfterTheServerHasWorked(t *testing.T) {
 	p, ask := echo(t)
-	replies := 0
-	p.OnReply(func() bool { replies++; return replies == 2 })
+	var replies atomic.Int64
+	p.OnReply(func() bool { return replies.Add(1) == 2 })
 	large := strings.Repeat("x", 2*LargeRequest)
 	for i, body := range []string{large, "small", large} {
 		got, err := ask(body, time.Second)
@@ -78,8 +79,8 @@ func TestAReplyIsHeldAfterTheServerHasWorked(t *testing.T) {
 			t.Errorf("request %d: %d bytes, %v", i, len(got), err)
 		}
 	}
-	if replies != 2 {
-		t.Errorf("%d replies to large requests", replies)
+	if n := replies.Load(); n != 2 {
+		t.Errorf("%d replies to large requests", n)
 	}
 }
 
