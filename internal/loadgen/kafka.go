@@ -52,13 +52,7 @@ func WriteKafkaUntil(ctx context.Context, enough <-chan struct{}, brokers []stri
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	pace := newPace(c.Rate)
-	for ended := false; !ended; {
-		select {
-		case <-enough:
-			ended = true
-			continue
-		default:
-		}
+	for !closed(enough) {
 		line, ok := g.Next()
 		if !ok {
 			break
@@ -84,6 +78,16 @@ func WriteKafkaUntil(ctx context.Context, enough <-chan struct{}, brokers []stri
 		return Truth{}, errors.Join(err, context.Cause(ctx))
 	}
 	return g.Truth(), context.Cause(ctx)
+}
+
+// closed says whether a channel is.
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // until waits for a time.

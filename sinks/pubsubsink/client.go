@@ -2,7 +2,6 @@ package pubsubsink
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"sync"
 	"time"
@@ -11,9 +10,7 @@ import (
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"google.golang.org/api/option"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	"github.com/flowbeam/flowbeam/internal/delivery"
@@ -100,26 +97,9 @@ func (c *client) renew(ctx context.Context, old *apiv1.TopicAdminClient) {
 
 // open makes an API client. It repeats nothing by itself: the sink's policy does.
 func (conn connection) open(ctx context.Context) (*apiv1.TopicAdminClient, error) {
-	var opts []option.ClientOption
-	switch {
-	case conn.Emulator != "":
-		opts = append(opts, option.WithEndpoint(conn.Emulator), option.WithoutAuthentication(), option.WithTelemetryDisabled(),
-			option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials())))
-	case conn.Endpoint != "":
-		opts = append(opts, option.WithEndpoint(conn.Endpoint))
-	}
-	if conn.Credentials != "" {
-		key, err := conn.Credentials.Read(ctx)
-		if err != nil {
-			return nil, err
-		}
-		var head struct {
-			Type string `json:"type"`
-		}
-		if json.Unmarshal(key, &head) != nil || head.Type != string(option.ServiceAccount) { // the cause may quote the key
-			return nil, fmt.Errorf("%s is not the key of a service account in JSON", conn.Credentials)
-		}
-		opts = append(opts, option.WithAuthCredentialsJSON(option.ServiceAccount, key))
+	opts, err := conn.Options(ctx)
+	if err != nil {
+		return nil, err
 	}
 	// One connection carries 100 requests at a time; the service advises several.
 	if conn.Emulator == "" {

@@ -3,13 +3,12 @@ package pubsubsink
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"regexp"
 	"time"
 
 	"github.com/flowbeam/flowbeam/internal/delivery"
-	"github.com/flowbeam/flowbeam/internal/secret"
+	"github.com/flowbeam/flowbeam/internal/pubsubconn"
 )
 
 // Option changes how messages are published.
@@ -28,11 +27,7 @@ type options struct {
 }
 
 // connection is what a client is made of: sinks with equal ones share a client.
-type connection struct {
-	Endpoint    string // "" = the global one
-	Emulator    string
-	Credentials secret.Ref // "" = the worker's own
-}
+type connection struct{ pubsubconn.Connection }
 
 // The service's bounds of a request.
 //
@@ -47,7 +42,7 @@ func defaults(stage, project, topic string) options {
 	return options{
 		Stage: stage, Topic: "projects/" + project + "/topics/" + topic,
 		BatchMessages: maxRequestMessages, BatchBytes: 1 << 20, InFlight: 8, Policy: delivery.DefaultPolicy,
-		Connection: connection{Emulator: os.Getenv("PUBSUB_EMULATOR_HOST")},
+		Connection: connection{pubsubconn.Connection{Emulator: os.Getenv("PUBSUB_EMULATOR_HOST")}},
 	}
 }
 
@@ -108,39 +103,20 @@ func Retry(base, most, deadline time.Duration) Option {
 // ordering keys ask for a regional one, where publishers are in several regions. Default:
 // the global endpoint.
 func Endpoint(address string) Option {
-	return func(o *options) error {
-		o.Connection.Endpoint = address
-		return checkAddress("Endpoint", address)
-	}
+	return func(o *options) error { return o.Connection.SetEndpoint(address) }
 }
 
 // Emulator publishes to an emulator at host:port, without credentials or encryption.
 // Default: PUBSUB_EMULATOR_HOST, where it is set when the pipeline is built.
 func Emulator(address string) Option {
-	return func(o *options) error {
-		o.Connection.Emulator = address
-		return checkAddress("Emulator", address)
-	}
-}
-
-func checkAddress(name, address string) error {
-	if host, _, err := net.SplitHostPort(address); err != nil || host == "" {
-		return fmt.Errorf("%s: %q: want host:port", name, address)
-	}
-	return nil
+	return func(o *options) error { return o.Connection.SetEmulator(address) }
 }
 
 // Credentials refers to the key of a service account, as file:PATH, env:NAME or
 // gcp:projects/P/secrets/S/versions/V. It is read again when it is refused. Default: the
 // worker's own identity.
 func Credentials(ref string) Option {
-	return func(o *options) error {
-		o.Connection.Credentials = secret.Ref(ref)
-		if err := o.Connection.Credentials.Check(); err != nil {
-			return fmt.Errorf("Credentials: %w", err)
-		}
-		return nil
-	}
+	return func(o *options) error { return o.Connection.SetCredentials(ref) }
 }
 
 // Source: https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names

@@ -27,6 +27,7 @@ import (
 	"github.com/flowbeam/flowbeam/flowtest"
 	"github.com/flowbeam/flowbeam/flowtest/sinktest"
 	"github.com/flowbeam/flowbeam/internal/dataset"
+	"github.com/flowbeam/flowbeam/internal/pubsubconn"
 	"github.com/flowbeam/flowbeam/internal/secret"
 )
 
@@ -392,7 +393,7 @@ func TestARefusedKeyIsReadAgain(t *testing.T) {
 	}
 	writeKey("a@example.org")
 	ctx := context.Background()
-	c, err := acquire(ctx, connection{Endpoint: "127.0.0.1:1", Credentials: secret.Ref("file:" + path)})
+	c, err := acquire(ctx, connection{pubsubconn.Connection{Endpoint: "127.0.0.1:1", Credentials: secret.Ref("file:" + path)}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"regexp"
 	"slices"
@@ -12,7 +11,7 @@ import (
 	"time"
 
 	"github.com/flowbeam/flowbeam/flow"
-	"github.com/flowbeam/flowbeam/internal/secret"
+	"github.com/flowbeam/flowbeam/internal/pubsubconn"
 	"github.com/flowbeam/flowbeam/internal/watermark"
 )
 
@@ -72,7 +71,7 @@ const (
 func defaults(project string, subscriptions []string) config {
 	c := config{
 		Stage: "pubsub", Project: project, Start: start{Kind: bySubscription}, EventTime: "payload",
-		Connection: connection{Emulator: os.Getenv("PUBSUB_EMULATOR_HOST")},
+		Connection: connection{pubsubconn.Connection{Emulator: os.Getenv("PUBSUB_EMULATOR_HOST")}},
 		Prefix:     "flowbeam", SnapshotEvery: time.Minute, KeepSnapshots: 30 * time.Minute,
 		Rule:       watermark.Rule{Skew: time.Minute, MaxHold: 5 * time.Minute},
 		MaxMessage: 1 << 20, BatchRecords: 1000, BatchBytes: 1 << 20,
@@ -322,39 +321,20 @@ func Streams(n int) Option {
 // Endpoint sets the service's address, such as europe-west1-pubsub.googleapis.com:443.
 // Default: the global endpoint.
 func Endpoint(address string) Option {
-	return func(c *config) error {
-		c.Connection.Endpoint = address
-		return checkAddress("Endpoint", address)
-	}
+	return func(c *config) error { return c.Connection.SetEndpoint(address) }
 }
 
 // Emulator reads from an emulator at host:port, without credentials or encryption. Default:
 // PUBSUB_EMULATOR_HOST, where it is set when the pipeline is built.
 func Emulator(address string) Option {
-	return func(c *config) error {
-		c.Connection.Emulator = address
-		return checkAddress("Emulator", address)
-	}
-}
-
-func checkAddress(name, address string) error {
-	if host, _, err := net.SplitHostPort(address); err != nil || host == "" {
-		return fmt.Errorf("%s: %q: want host:port", name, address)
-	}
-	return nil
+	return func(c *config) error { return c.Connection.SetEmulator(address) }
 }
 
 // Credentials refers to the key of a service account, as file:PATH, env:NAME or
 // gcp:projects/P/secrets/S/versions/V. It is read anew with each connection. Default: the
 // worker's own identity.
 func Credentials(ref string) Option {
-	return func(c *config) error {
-		c.Connection.Credentials = secret.Ref(ref)
-		if err := c.Connection.Credentials.Check(); err != nil {
-			return fmt.Errorf("Credentials: %w", err)
-		}
-		return nil
-	}
+	return func(c *config) error { return c.Connection.SetCredentials(ref) }
 }
 
 func positive[T int | time.Duration](name string, n T) error {

@@ -10,6 +10,7 @@ import (
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/flowbeam/flowbeam/internal/pubsubconn"
 	"github.com/flowbeam/flowbeam/internal/testenv"
 )
 
@@ -40,7 +41,7 @@ func newEmulator(t *testing.T, subscriptions int) *emulator {
 		t.Error(err)
 	}
 	var err error
-	if e.service, err = (connection{Emulator: address}).open(t.Context(), project); err != nil {
+	if e.service, err = (connection{pubsubconn.Connection{Emulator: address}}).open(t.Context(), project); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

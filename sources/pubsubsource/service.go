@@ -2,7 +2,6 @@ package pubsubsource
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -10,48 +9,24 @@ import (
 	"cloud.google.com/go/pubsub/v2"
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"google.golang.org/api/iterator"
-	"google.golang.org/api/option"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/flowbeam/flowbeam/internal/secret"
+	"github.com/flowbeam/flowbeam/internal/pubsubconn"
 )
 
 // connection says how the service is reached.
-type connection struct {
-	Endpoint    string // "" = the global one
-	Emulator    string
-	Credentials secret.Ref // "" = the worker's own
-}
+type connection struct{ pubsubconn.Connection }
 
 // service is what is asked of Pub/Sub besides messages. Google's library repeats what may
 // pass, but for the making of snapshots, which the source repeats itself.
 type service struct{ *pubsub.Client }
 
 func (conn connection) open(ctx context.Context, project string) (service, error) {
-	var opts []option.ClientOption
-	switch {
-	case conn.Emulator != "":
-		opts = append(opts, option.WithEndpoint(conn.Emulator), option.WithoutAuthentication(), option.WithTelemetryDisabled(),
-			option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials())))
-	case conn.Endpoint != "":
-		opts = append(opts, option.WithEndpoint(conn.Endpoint))
-	}
-	if conn.Credentials != "" {
-		key, err := conn.Credentials.Read(ctx)
-		if err != nil {
-			return service{}, err
-		}
-		var head struct {
-			Type string `json:"type"`
-		}
-		if json.Unmarshal(key, &head) != nil || head.Type != string(option.ServiceAccount) { // the cause may quote the key
-			return service{}, fmt.Errorf("%s is not the key of a service account in JSON", conn.Credentials)
-		}
-		opts = append(opts, option.WithAuthCredentialsJSON(option.ServiceAccount, key))
+	opts, err := conn.Options(ctx)
+	if err != nil {
+		return service{}, err
 	}
 	c, err := pubsub.NewClient(context.WithoutCancel(ctx), project, opts...)
 	return service{c}, err
