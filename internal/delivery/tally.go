@@ -7,6 +7,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/metrics"
 )
 
 // Tally is what one bundle of a sink did. New, AlreadyThere and Rejected add up to what it
@@ -42,9 +43,11 @@ func (t *Tally) Emit(stage string, emit func(flow.Count)) {
 }
 
 // Meter is a sink's Beam metrics, in the namespace of its stage: counters written,
-// duplicates, rejected, retried and bytes, and the distribution latency_ms of requests.
+// duplicates, rejected, retried and bytes, and the distribution latency_ms of requests, which
+// Prometheus can ask for too.
 // They count attempts, as all of Beam's metrics do; the exact numbers are the counts.
 type Meter struct {
+	stage                                         string
 	written, duplicates, rejected, retried, bytes beam.Counter
 	latency                                       beam.Distribution
 }
@@ -52,6 +55,7 @@ type Meter struct {
 // NewMeter makes the metrics of a stage.
 func NewMeter(stage string) *Meter {
 	return &Meter{
+		stage:   stage,
 		written: beam.NewCounter(stage, "written"), duplicates: beam.NewCounter(stage, "duplicates"),
 		rejected: beam.NewCounter(stage, "rejected"), retried: beam.NewCounter(stage, "retried"),
 		bytes: beam.NewCounter(stage, "bytes"), latency: beam.NewDistribution(stage, "latency_ms"),
@@ -70,4 +74,5 @@ func (m *Meter) Add(ctx context.Context, t Tally) {
 // Request measures one request, from its start to its reply.
 func (m *Meter) Request(ctx context.Context, took time.Duration) {
 	m.latency.Update(ctx, took.Milliseconds())
+	metrics.Request(m.stage, took)
 }

@@ -19,6 +19,8 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
+
+	"github.com/flowbeam/flowbeam/internal/metrics"
 )
 
 // DefaultEvery is how often a file is looked at, unless the caller says otherwise.
@@ -110,9 +112,11 @@ func (f *File[T]) Poll(ctx context.Context, every time.Duration) {
 	switch changed, err := f.look(); {
 	case err != nil:
 		beam.NewCounter(f.kind, "reload_failed").Inc(ctx, 1)
+		metrics.Event(f.kind, "reload_failed", 1)
 		log.Errorf(ctx, "%s: keeping the old edition: %v", f.kind, err)
 	case changed:
 		beam.NewCounter(f.kind, "reload").Inc(ctx, 1)
+		metrics.Event(f.kind, "reload", 1)
 		log.Infof(ctx, "%s: loaded a new edition of %s", f.kind, f.path)
 	}
 }

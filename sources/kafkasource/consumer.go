@@ -162,6 +162,9 @@ func (x *consumer) close() {
 	x.end()
 	<-x.ended
 	x.kafka.Close()
+	for _, q := range x.queues {
+		x.hide(q)
+	}
 	x.catalogMu.Lock()
 	defer x.catalogMu.Unlock()
 	if x.catalog != nil {
@@ -293,6 +296,7 @@ func (x *consumer) forget(q *queue) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	delete(x.queues, q.topicPartition)
+	x.hide(q)
 	x.kafka.RemoveConsumePartitions(map[string][]int32{q.topic: {q.id}})
 }
 

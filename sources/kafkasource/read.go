@@ -165,6 +165,7 @@ func (f *readFn) TruncateRestriction(rt *sdf.LockRTracker, _ partition) span {
 
 func (f *readFn) ProcessElement(ctx context.Context, we *sdf.ManualWatermarkEstimator, rt *sdf.LockRTracker, p partition, emit func(beam.EventTime, flow.RawBatch), fail func(beam.EventTime, flow.FailureBatch), _ func(flow.Count)) (sdf.ProcessContinuation, error) {
 	b := f.begin(we, rt, p, emit, fail)
+	defer b.gauges(ctx)
 	until := time.Now().Add(f.Config.BundleTime)
 	for {
 		if stopping.Requested() {
@@ -189,6 +190,7 @@ type readBatchFn struct{ reader }
 
 func (f *readBatchFn) ProcessElement(ctx context.Context, we *sdf.ManualWatermarkEstimator, rt *sdf.LockRTracker, p partition, emit func(beam.EventTime, flow.RawBatch), fail func(beam.EventTime, flow.FailureBatch), _ func(flow.Count)) error {
 	b := f.begin(we, rt, p, emit, fail)
+	defer b.gauges(ctx)
 	for {
 		more, err := b.step(ctx)
 		if err != nil || more == ended {
@@ -268,6 +270,7 @@ func (b *bundle) step(ctx context.Context) (progress, error) {
 	}
 	b.put(&c)
 	b.consumer.take(b.queue, &c)
+	b.consumer.show(b.queue)
 	if c.next >= at.End {
 		b.consumer.forget(b.queue)
 		return ended, nil
@@ -377,6 +380,7 @@ func (b *bundle) quiet(ctx context.Context, c *chunk) {
 		}
 	}
 	b.advance()
+	b.consumer.show(b.queue)
 }
 
 // trouble is what an error of a partition means.

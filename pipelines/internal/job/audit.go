@@ -21,7 +21,6 @@ func init() {
 	register.DoFn2x0[flow.FailureBatch, func(flow.Count)](&failureTapFn{})
 	register.DoFn2x0[flow.RollupBatch, func(flow.Count)](&rollupTapFn{})
 	register.DoFn2x0[flow.RawBatch, func(flow.Count)](&rawTapFn{})
-	register.Function1x2(countKV)
 	register.DoFn3x1[context.Context, string, func(*string) bool, error](&totalsFn{})
 	register.Function2x2(underRun)
 	register.Emitter1[flow.Count]()
@@ -130,11 +129,9 @@ func (f *rawTapFn) FinishBundle(emit func(flow.Count)) {
 func writeTotals(s beam.Scope, counts beam.PCollection, file string) {
 	s = s.Scope("job.Totals")
 	one := beam.Create(s, flow.Count{Stage: "job", Name: "runs", N: 1}) // so that there is a total of nothing too
-	sums := stats.SumPerKey(s, beam.ParDo(s, countKV, beam.Flatten(s, counts, one)))
+	sums := stats.SumPerKey(s, beam.ParDo(s, &countFn{}, beam.Flatten(s, counts, one)))
 	beam.ParDo0(s, &totalsFn{File: file}, beam.GroupByKey(s, beam.ParDo(s, underRun, sums)))
 }
-
-func countKV(c flow.Count) (string, int64) { return c.Stage + "/" + c.Name, c.N }
 
 // underRun brings all sums under one key, each as a line "name n".
 func underRun(name string, n int64) (string, string) { return "run", fmt.Sprintf("%s %d", name, n) }

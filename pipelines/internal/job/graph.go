@@ -42,6 +42,9 @@ func (o *Options) Build(s beam.Scope, in Input, now time.Time, totals string) er
 		records, n = windowing.MarkLate(s, records, o.AllowedLateness, slices.Min(o.RollupWindows))
 		count(n)
 	}
+	if o.streaming() || o.readsKafka() {
+		count(tapLateness(s, records, o.smallestWindow()))
+	}
 	if o.Dedupe == "exact" {
 		opts := []dedupe.Option{dedupe.Horizon(o.DedupeHorizon), dedupe.Shards(o.DedupeShards)}
 		if o.rollups() {
@@ -132,6 +135,14 @@ func (o *Options) Build(s beam.Scope, in Input, now time.Time, totals string) er
 	}
 	writeTotals(s, beam.Flatten(s, counts...), totals)
 	return nil
+}
+
+// smallestWindow is the length of the smallest window, which gives its row first.
+func (o *Options) smallestWindow() time.Duration {
+	if !o.rollups() {
+		return time.Minute
+	}
+	return slices.Min(o.RollupWindows)
 }
 
 // steps are what is done to each record, in one ParDo.

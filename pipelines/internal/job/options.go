@@ -26,6 +26,9 @@ type Options struct {
 
 	RunFor time.Duration `flag:"run_for" default:"0s" group:"Run" help:"end a stream after so long, on the local runner, as an interrupt does: what was read is written (0: never)"`
 
+	Metrics   string `flag:"metrics" group:"Run" help:"address on which metrics are served for Prometheus while it runs, as :9464 or localhost:9464, at /metrics (none: not)"`
+	LogFormat string `flag:"log_format" default:"text" group:"Run" help:"of warnings and errors on the terminal: text or json"`
+
 	Input       []string      `flag:"input" group:"Input" help:"files to read: paths or globs, separated by commas; none: the bundled sample"`
 	DeadLetters string        `flag:"dead_letters" group:"Input" help:"replay: folder of dead letters to read (default OUTPUT/dead_letters)"`
 	Format      string        `flag:"format" group:"Input" help:"format of the input (none: detected from the first bytes of each file)"`

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -18,6 +19,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/options/jobopts"
 
+	"github.com/flowbeam/flowbeam/internal/metrics"
 	"github.com/flowbeam/flowbeam/internal/sample"
 	"github.com/flowbeam/flowbeam/internal/stored"
 	"github.com/flowbeam/flowbeam/testdata"
@@ -74,6 +76,7 @@ func (p *Program) Main(args []string, stderr io.Writer) int {
 		return 2
 	}
 	tuneMemory()
+	logTo(stderr, o.LogFormat)
 	if err := o.install(context.Background()); err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", p.Name, err)
 		return 1
@@ -96,6 +99,17 @@ func (p *Program) Main(args []string, stderr io.Writer) int {
 // Below warnings is the runner's own chatter. The level is set before anything runs: the
 // local runner reads it without a lock, also while it winds down.
 func init() { log.LogLevel = "warn" }
+
+// logTo sets how warnings and errors of flowbeam and of the local runner are written. They
+// name things and never hold records or secrets.
+func logTo(w io.Writer, format string) {
+	opts := &slog.HandlerOptions{Level: slog.LevelWarn}
+	if format == "json" {
+		slog.SetDefault(slog.New(slog.NewJSONHandler(w, opts)))
+		return
+	}
+	slog.SetDefault(slog.New(slog.NewTextHandler(w, opts)))
+}
 
 // tuneMemory makes the collector run more often than Go does by itself: Prism keeps what is
 // between two stages in memory, so garbage beside it is dear. On the reference job it
@@ -166,6 +180,14 @@ func (p *Program) Run(ctx context.Context, o *Options, out io.Writer) (*Summary,
 	if runner == "direct" {
 		runner = "prism"
 		fmt.Fprintf(out, "%s: running on Beam's local runner, Prism\n", p.Name)
+	}
+	if o.Metrics != "" {
+		at, end, err := metrics.Serve(o.Metrics)
+		if err != nil {
+			return nil, fmt.Errorf("--metrics: %w", err)
+		}
+		defer end()
+		fmt.Fprintf(out, "%s: metrics are at http://%s/metrics\n", p.Name, at)
 	}
 	stop := progress(out, started)
 	stored.Begin()
@@ -247,8 +269,8 @@ func progress(w io.Writer, started time.Time) (stop func()) {
 				return
 			case <-tick.C:
 				n := live.written.Load()
-				fmt.Fprintf(w, "%6.0f s   written %s (%s/s)   dead letters %s   event time up to %s\n",
-					time.Since(started).Seconds(), thousands(n), thousands((n-last)/3), thousands(live.deadLetters.Load()), eventTime())
+				fmt.Fprintf(w, "%6.0f s   written %s (%s/s)   dead letters %s   event time up to %s%s\n",
+					time.Since(started).Seconds(), thousands(n), thousands((n-last)/3), thousands(live.deadLetters.Load()), eventTime(), waiting())
 				last = n
 			}
 		}
@@ -261,6 +283,19 @@ func eventTime() string {
 		return time.Unix(0, t).UTC().Format("2006-01-02 15:04:05")
 	}
 	return "–"
+}
+
+// waiting is how far the sources of this process are behind, where they know.
+func waiting() string {
+	lag, lowest, ok := metrics.Behind()
+	if !ok {
+		return ""
+	}
+	s := fmt.Sprintf("   waiting %s", thousands(lag))
+	if lowest != 0 {
+		s += fmt.Sprintf("   watermark %v behind", time.Since(lowest.Std()).Round(time.Second))
+	}
+	return s
 }
 
 // beamFlag says whether Beam's runners have a flag of that name.

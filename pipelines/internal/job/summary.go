@@ -21,6 +21,7 @@ type Summary struct {
 	Sinks       map[string]SinkCount `json:"sinks"`
 	BytesRead   int64                `json:"bytes_read"` // of files as stored, compressed; of messages their values
 	Seconds     float64              `json:"seconds"`
+	Lateness    map[string]*Lateness `json:"lateness,omitempty"` // of streams and topics, by data center
 
 	raw    int64    // lines given to the raw backup
 	stores []string // beside the files, that are given all that the files are given
@@ -67,6 +68,15 @@ func summarize(totals map[string]int64, took time.Duration) Summary {
 				sink.Rejected += n
 			}
 			s.Sinks[strings.TrimPrefix(stage, sinkStage(""))] = sink
+		case stage == latenessStage:
+			center, what, class := latenessCount(what)
+			if s.Lateness == nil {
+				s.Lateness = map[string]*Lateness{}
+			}
+			if s.Lateness[center] == nil {
+				s.Lateness[center] = &Lateness{}
+			}
+			s.Lateness[center].add(what, class, n)
 		case name == "raw/records":
 			s.raw += n
 		case what == "read":
@@ -82,6 +92,9 @@ func summarize(totals map[string]int64, took time.Duration) Summary {
 		case name == "files/bytes", name == "kafka/bytes":
 			s.BytesRead += n
 		}
+	}
+	for _, l := range s.Lateness {
+		l.finish()
 	}
 	return s
 }
@@ -145,6 +158,7 @@ func (s *Summary) Print(w io.Writer, output string) {
 	for _, r := range sorted(s.DeadLetters.ByReason) {
 		row("  "+r, s.DeadLetters.ByReason[r], "")
 	}
+	printLateness(w, s.Lateness)
 	if len(s.RollupRows) > 0 {
 		fmt.Fprintf(w, "rollup rows\n")
 		for _, l := range sortedLevels(s.RollupRows) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/metrics"
 	"github.com/flowbeam/flowbeam/internal/shard"
 	"github.com/flowbeam/flowbeam/sinks/filesink"
 	"github.com/flowbeam/flowbeam/transforms/anonymize"
@@ -63,6 +64,11 @@ func (o *Options) Validate() (problems []error) {
 	if o.Anonymize != "" {
 		add("anonymize", anonymize.Check(o.Anonymize))
 	}
+
+	if o.Metrics != "" {
+		add("metrics", metrics.Check(o.Metrics))
+	}
+	one("log_format", o.LogFormat, "text", "json")
 
 	one("dedupe", o.Dedupe, "exact", "off")
 	add("dedupe_shards", shard.Check(o.DedupeShards))
