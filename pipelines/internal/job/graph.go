@@ -130,7 +130,7 @@ func (o *Options) Build(s beam.Scope, in Input, now time.Time, totals string) er
 		}
 	}
 
-	if o.streaming() && o.readsKafka() {
+	if o.streaming() && o.readsKafka() { // of subscriptions snapshots tell where to go on
 		windowing.Stored(s, in.Raw, counts...)
 	}
 	writeTotals(s, beam.Flatten(s, counts...), totals)

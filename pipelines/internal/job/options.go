@@ -47,9 +47,14 @@ type Options struct {
 	KafkaInputGroup   string   `flag:"kafka_input_group" group:"Kafka input" help:"a consumer group to commit to: on the local runner what is stored and in no open window, elsewhere what was read a minute ago; start=committed begins there"`
 	KafkaIsolation    string   `flag:"kafka_isolation" default:"read_uncommitted" group:"Kafka input" help:"read_uncommitted, or read_committed, which passes over aborted transactions"`
 	KafkaExpired      string   `flag:"kafka_on_expired" default:"fail" group:"Kafka input" help:"messages were deleted before they were read: fail, or earliest, which goes on and writes the range as a dead letter"`
-	Start             string   `flag:"start" default:"earliest" group:"Kafka input" help:"where to begin: earliest, latest, committed, a time, or an age such as 3h"`
-	Stop              string   `flag:"stop" group:"Kafka input" help:"where to end: latest (where topics end now) or a time; none: never"`
-	MaxRate           int      `flag:"max_rate" default:"0" group:"Kafka input" help:"most records a second that a process reads (0: no bound)"`
+
+	PubSubInput         []string      `flag:"pubsub_input" group:"Pub/Sub input" help:"subscriptions to read, as projects/PROJECT/subscriptions/SUBSCRIPTION, separated by commas, all of one project, in place of --input; --pubsub_credentials and --pubsub_endpoint are for both"`
+	PubSubEventTime     string        `flag:"pubsub_event_time" default:"payload" group:"Pub/Sub input" help:"the times that the watermark follows: payload (that of the record in the message), publish (when it was published) or attribute:NAME (RFC 3339 or milliseconds since the epoch)"`
+	PubSubSnapshotEvery time.Duration `flag:"pubsub_snapshot_every" default:"1m" group:"Pub/Sub input" help:"how often a snapshot of each subscription is made, to go back to; they are kept for as long as start=resume goes back, half an hour at least"`
+
+	Start   string `flag:"start" group:"Topics and subscriptions" help:"where to begin: a time, or an age such as 3h; topics: earliest (the default), latest or committed; subscriptions: subscription, where they stand (the default), or resume, where a run that was stopped or killed goes on"`
+	Stop    string `flag:"stop" group:"Topics and subscriptions" help:"topics: where to end: latest (where topics end now) or a time; none: never"`
+	MaxRate int    `flag:"max_rate" default:"0" group:"Topics and subscriptions" help:"most records a second that a process reads, of each subscription where it reads these (0: no bound)"`
 
 	GeoIPCity  string   `flag:"geoip_city" group:"Enrich" help:"GeoIP city database (mmdb), or several separated by commas"`
 	GeoIPASN   string   `flag:"geoip_asn" group:"Enrich" help:"ASN database (mmdb)"`
@@ -112,15 +117,19 @@ type Options struct {
 
 	PubSub            string `flag:"pubsub" group:"Pub/Sub" help:"projects/PROJECT/topics/TOPIC of the records; rollups and dead letters go to TOPIC_rollup_1m and so on, TOPIC_dead_letters"`
 	PubSubCredentials string `flag:"pubsub_credentials" group:"Pub/Sub" help:"where the key of a service account is (none: the worker's own identity)"`
+	PubSubEndpoint    string `flag:"pubsub_endpoint" group:"Pub/Sub" help:"the service's address, such as europe-west1-pubsub.googleapis.com:443 (none: the global one, or the emulator that PUBSUB_EMULATOR_HOST names)"`
 
 	set map[string]bool // flags that were given
 
-	slack time.Duration // of the rollups' windows; tests have a shorter one
+	// Tests have shorter ones of these.
+	slack  time.Duration // of the rollups' windows
+	ahead  time.Duration // how far ahead of its arrival an event time of a stream may be
+	margin time.Duration // how much further than it must a run goes back in subscriptions
 }
 
 // Defaults returns the options with their defaults.
 func Defaults() *Options {
-	o := &Options{set: map[string]bool{}, slack: windowing.RunnerLateness}
+	o := &Options{set: map[string]bool{}, slack: windowing.RunnerLateness, ahead: windowing.DefaultFuture, margin: resumeMargin}
 	for _, f := range o.fields() {
 		if f.def != "" {
 			if err := f.value.Set(f.def); err != nil {

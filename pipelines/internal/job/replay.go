@@ -25,7 +25,7 @@ func Replay() *Program {
 	return &Program{
 		Name:    "replay",
 		About:   "dead letters in, through the pipeline of flows: run it after a fix, or with --format corrected",
-		Without: []string{"input", "watch", "datacenter", "tenant", "raw_backup", "header"},
+		Without: []string{"input", "watch", "datacenter", "tenant", "raw_backup", "header", "kafka_input", "pubsub_input"},
 		Check: func(o *Options) []error {
 			if buckets, err := datasetsource.Buckets(o.deadLetters()); err != nil || len(buckets) == 0 {
 				return append(split(err), fmt.Errorf("--dead_letters: %s has none", o.deadLetters()))

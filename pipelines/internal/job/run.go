@@ -127,7 +127,7 @@ const GCPercent = 60
 // prepare fills in what needs files: the bundled sample, where no input was named.
 func (p *Program) prepare(o *Options) (cleanup func(), err error) {
 	cleanup = func() {}
-	if p.Input != nil || len(o.Input) > 0 || o.Watch > 0 || o.readsKafka() {
+	if p.Input != nil || len(o.Input) > 0 || o.Watch > 0 || o.readsKafka() || o.readsPubSub() {
 		return cleanup, nil
 	}
 	dir, err := os.MkdirTemp("", "flowbeam-sample-")

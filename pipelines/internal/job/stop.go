@@ -11,7 +11,6 @@ import (
 
 	"github.com/flowbeam/flowbeam/internal/stopping"
 	"github.com/flowbeam/flowbeam/internal/stored"
-	"github.com/flowbeam/flowbeam/windowing"
 )
 
 // stopOnRequest ends a stream on the local runner at an interrupt, SIGTERM or when its time
@@ -44,7 +43,7 @@ func (o *Options) stopOnRequest(out io.Writer) (done func()) {
 				os.Exit(1)
 			}
 			fmt.Fprintf(out, "%s: reading ends, what was read is written", why)
-			if o.readsKafka() {
+			if o.readsKafka() || o.readsPubSub() {
 				fmt.Fprintf(out, "; a run that goes on begins with --start=%s", o.resume(time.Now()))
 			}
 			fmt.Fprintln(out)
@@ -59,9 +58,13 @@ func (o *Options) stopOnRequest(out io.Writer) (done func()) {
 	}
 }
 
-// resume is the start of a run that goes on after one that ended at a time: where the group
-// stands, which has all that is needed of what was read; without a group a time.
+// resume is the start of a run that goes on after one that ended at a time: of subscriptions
+// by their snapshots; where the group stands, which has all that is needed of what was read;
+// without a group a time.
 func (o *Options) resume(ended time.Time) string {
+	if o.readsPubSub() {
+		return startResume
+	}
 	if o.KafkaInputGroup != "" {
 		return "committed"
 	}
@@ -74,10 +77,13 @@ func (o *Options) resume(ended time.Time) string {
 // resumeFrom is the arrival time from which a run reads again what one that ended at a time
 // may have had in windows that were not whole: the local runner keeps no state. Stores that
 // are sets take nothing twice, and of the rows of a window the one with most records wins.
-func (o *Options) resumeFrom(ended time.Time) time.Time {
-	back := windowing.DefaultFuture + o.MaxHold + o.Skew
+func (o *Options) resumeFrom(ended time.Time) time.Time { return ended.Add(-o.back()) }
+
+// back is how long after the arrival of a record its windows may still be changed by others.
+func (o *Options) back() time.Duration {
+	back := o.future() + o.MaxHold + o.Skew
 	if o.rollups() {
 		back += o.AllowedLateness + slices.Max(o.RollupWindows)
 	}
-	return ended.Add(-back)
+	return back
 }

@@ -33,6 +33,9 @@ func (p pubsubStore) options(of string) []pubsubsink.Option {
 	if p.o.PubSubCredentials != "" {
 		opts = append(opts, pubsubsink.Credentials(p.o.PubSubCredentials))
 	}
+	if p.o.PubSubEndpoint != "" {
+		opts = append(opts, pubsubsink.Endpoint(p.o.PubSubEndpoint))
+	}
 	return opts
 }
 

@@ -89,7 +89,7 @@ func summarize(totals map[string]int64, took time.Duration) Summary {
 			s.Duplicates += n
 		case what == "gaps":
 			s.Gaps += n
-		case name == "files/bytes", name == "kafka/bytes":
+		case name == "files/bytes", name == "kafka/bytes", name == "pubsub/bytes":
 			s.BytesRead += n
 		}
 	}
