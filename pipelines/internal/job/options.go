@@ -31,6 +31,7 @@ type Options struct {
 
 	Input       []string      `flag:"input" group:"Input" help:"files to read: paths or globs, separated by commas; none: the bundled sample"`
 	DeadLetters string        `flag:"dead_letters" group:"Input" help:"replay: folder of dead letters to read (default OUTPUT/dead_letters)"`
+	Raw         string        `flag:"raw" group:"Input" help:"replay: folder of a raw backup to read, such as OUTPUT/raw, from --start to --stop by the time at which records came"`
 	Format      string        `flag:"format" group:"Input" help:"format of the input (none: detected from the first bytes of each file)"`
 	Header      string        `flag:"header" group:"Input" help:"header line for input that has none, such as a declared list of AWS flow log fields"`
 	DataCenter  string        `flag:"datacenter" group:"Input" help:"data center of the input: a name, or a regular expression with one group that finds it in the path: '/dc=([^/]+)/'"`

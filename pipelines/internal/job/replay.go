@@ -1,8 +1,10 @@
 package job
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
@@ -20,19 +22,73 @@ func init() {
 	register.Iter1[flow.FailureBatch]()
 }
 
-// Replay is the program that reads dead letters back.
+// Replay is the program that reads again: dead letters, a raw backup, topics or subscriptions.
 func Replay() *Program {
 	return &Program{
 		Name:    "replay",
-		About:   "dead letters in, through the pipeline of flows: run it after a fix, or with --format corrected",
-		Without: []string{"input", "watch", "datacenter", "tenant", "raw_backup", "header", "kafka_input", "pubsub_input"},
-		Check: func(o *Options) []error {
-			if buckets, err := datasetsource.Buckets(o.deadLetters()); err != nil || len(buckets) == 0 {
-				return append(split(err), fmt.Errorf("--dead_letters: %s has none", o.deadLetters()))
-			}
-			return nil
-		},
-		Input: (*Options).Replayed,
+		About:   "dead letters, a raw backup or a range of a topic in, through the pipeline of flows: run it after a fix, or with --format corrected",
+		Without: []string{"input", "watch", "raw_backup"},
+		Check:   (*Options).checkReplay,
+		Input:   (*Options).readAgain,
+	}
+}
+
+// checkReplay says what is wrong with what is to be read again.
+func (o *Options) checkReplay() (problems []error) {
+	add := func(flag string, err error) {
+		for _, e := range split(err) {
+			problems = append(problems, fmt.Errorf("--%s: %w", flag, e))
+		}
+	}
+	named := 0
+	for _, given := range []bool{o.DeadLetters != "", o.Raw != "", o.readsKafka(), o.readsPubSub()} {
+		if given {
+			named++
+		}
+	}
+	if named > 1 {
+		add("dead_letters", errors.New("a replay reads one of these: dead letters (--dead_letters), a raw backup (--raw), topics (--kafka_input), subscriptions (--pubsub_input)"))
+	}
+	switch {
+	case o.readsKafka():
+		if o.Stop == "" {
+			add("stop", errors.New("a replay of topics ends: give latest or a time"))
+		}
+		return problems
+	case o.readsPubSub():
+		if o.RunFor == 0 {
+			add("run_for", errors.New("a replay of subscriptions ends: give how long it may read"))
+		}
+		return problems
+	}
+	for _, name := range []string{"header", "datacenter", "tenant"} {
+		if o.set[name] {
+			add(name, errors.New("is kept with each record that is read again, and so no option here"))
+		}
+	}
+	if o.Raw == "" {
+		if buckets, err := datasetsource.Buckets(o.deadLetters()); err != nil || len(buckets) == 0 {
+			add("dead_letters", append(split(err), fmt.Errorf("%s has none", o.deadLetters()))[0])
+		}
+		return problems
+	}
+	buckets, err := o.rawBuckets(time.Now())
+	add("raw", err)
+	if err == nil && len(buckets) == 0 {
+		add("raw", fmt.Errorf("%s has no raw records of that time; flows writes them with --raw_backup", o.Raw))
+	}
+	return problems
+}
+
+// readAgain reads what the options name.
+func (o *Options) readAgain(s beam.Scope) (Input, error) {
+	switch {
+	case o.readsKafka(), o.readsPubSub():
+		return o.Read(s)
+	case o.Raw != "":
+		return o.Backup(s)
+	default:
+		return o.Replayed(s)
 	}
 }
 
