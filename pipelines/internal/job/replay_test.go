@@ -92,7 +92,9 @@ func TestWhatAReplayNeedsIsSaidBeforeTheRun(t *testing.T) {
 	}
 	expect(func(o *Options) {}, "has none")
 	expect(func(o *Options) { o.Raw = o.dir("raw"); o.set["tenant"] = true }, "has no raw records of that time", "--tenant: is kept")
-	expect(func(o *Options) { o.Raw, o.Start, o.Stop = o.dir("raw"), "2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z" }, "is not after the start")
+	expect(func(o *Options) {
+		o.Raw, o.Start, o.Stop = o.dir("raw"), "2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z"
+	}, "is not after the start")
 	expect(func(o *Options) { o.Raw, o.Start = o.dir("raw"), "committed" }, `"committed" is none of`)
 	expect(func(o *Options) { o.Raw, o.KafkaInput = o.dir("raw"), []string{"localhost:1"} }, "reads one of these", "--stop: a replay of topics ends")
 	expect(func(o *Options) { o.PubSubInput = []string{"projects/p/subscriptions/s"} }, "--run_for: a replay of subscriptions ends")
