@@ -33,6 +33,18 @@ func EncodeBatch(b *Batch) []byte { return encodeValue(b, (*encoder).batch) }
 // times the length of b.
 func DecodeBatch(b []byte) (Batch, error) { return decodeValue(b, (*decoder).batch) }
 
+// BatchLen is how many records the wire form of a Batch says it has.
+func BatchLen(b []byte) (int, error) {
+	if len(b) == 0 || b[0] != wireVersion {
+		_, err := DecodeBatch(b)
+		return 0, err
+	}
+	d := decoder{s: string(b[1:min(len(b), 1+2*binary.MaxVarintLen64)])}
+	d.i64()
+	n := d.u64()
+	return int(n), d.err
+}
+
 func encodeValue[T any](v *T, enc func(*encoder, *T)) []byte {
 	e := encoder{b: []byte{wireVersion}}
 	enc(&e, v)

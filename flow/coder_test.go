@@ -205,6 +205,20 @@ func TestCoderKeepsAbsentApartFromZero(t *testing.T) {
 	}
 }
 
+func TestLengthOfAnEncodedBatch(t *testing.T) {
+	for _, n := range []int{0, 1, 300} {
+		b := Batch{Watermark: math.MinInt64, Records: make([]Record, n)}
+		if have, err := BatchLen(EncodeBatch(&b)); have != n || err != nil {
+			t.Errorf("%d, %v; want %d", have, err, n)
+		}
+	}
+	for _, garbage := range []string{"", "\x00", "\x01", "\x01\x00", "\xff\x00\x01"} {
+		if n, err := BatchLen([]byte(garbage)); err == nil {
+			t.Errorf("%q has %d records", garbage, n)
+		}
+	}
+}
+
 func TestCoderOfRecordsAfterOneAnother(t *testing.T) {
 	full, other := filled[Record](0), filled[Record](500)
 	oneChanged := full.Clone()

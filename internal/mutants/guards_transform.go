@@ -218,5 +218,12 @@ var transformGuards = []guard{
 		old:  "if binary.LittleEndian.Uint64(b[1:]) != c.hash {",
 		new:  "if false {",
 		test: "TestSlabsOfAnotherVersionOrPlanAreRefused",
+	}, {
+		name: "dedupe/what-waits-is-told",
+		why:  "a source waits for records that wait for the source",
+		file: "transforms/dedupe/observations.go",
+		old:  "	f.held += int64(n)\n",
+		new:  "",
+		test: "TestObservationsLeaveTheSameEveryWay",
 	},
 }

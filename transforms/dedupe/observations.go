@@ -83,8 +83,8 @@ func Exporters(names ...string) ObservationOption {
 //
 // It takes a PCollection<flow.Batch> in the global window and returns a
 // PCollection<flow.Batch> and the counts (PCollection<flow.Count>:
-// observations/duplicates, observations/marked, observations/conversations). Put it after
-// Exact. State: the encoded records of a bucket until they are decided, then 32 bytes a
+// observations/duplicates, observations/marked, observations/conversations, and
+// observations/held: records that wait, less those that waited). Put it after Exact. State: the encoded records of a bucket until they are decided, then 32 bytes a
 // conversation until Remember is over.
 func Observations(s beam.Scope, batches beam.PCollection, policy Policy, opts ...ObservationOption) (kept, counts beam.PCollection) {
 	s = s.Scope("dedupe.Observations")
@@ -196,10 +196,11 @@ type decideFn struct {
 	// Prism (Beam 2.77) waiting for ever.
 	Next                         timers.EventTime
 	duplicates, marked, distinct int64
+	held                         int64 // in this bundle, less what was let go
 }
 
 func (f *decideFn) StartBundle(func(flow.Batch), func(flow.Count)) {
-	f.duplicates, f.marked, f.distinct = 0, 0, 0
+	f.duplicates, f.marked, f.distinct, f.held = 0, 0, 0, 0
 }
 
 func (f *decideFn) ProcessElement(sp state.Provider, tp timers.Provider, key string, slab []byte, emit func(flow.Batch), _ func(flow.Count)) error {
@@ -214,6 +215,11 @@ func (f *decideFn) ProcessElement(sp state.Provider, tp timers.Provider, key str
 	if err != nil {
 		return fmt.Errorf("dedupe.Observations: %w", err)
 	}
+	n, err := flow.BatchLen(slab)
+	if err != nil {
+		return fmt.Errorf("dedupe.Observations: %w", err)
+	}
+	f.held += int64(n)
 	end := start.Add(time.Duration(f.EveryNS))
 	// The records wait here, so the output watermark must wait with them: the timer holds
 	// it at the bucket's start, the earliest event time that it will emit.
@@ -296,6 +302,7 @@ func (f *decideFn) decide(sp state.Provider, emit func(flow.Batch)) (decided boo
 		}
 		all.Records = append(all.Records, b.Records...)
 	}
+	f.held -= int64(len(all.Records))
 	winners := chooseObservers(all.Records, f.Policy, f.Exporters)
 	won := make([]byte, 0, 32*len(winners))
 	// In one order: a bundle that is run again leaves the same.
@@ -332,6 +339,7 @@ func (f *decideFn) FinishBundle(_ func(flow.Batch), count func(flow.Count)) erro
 	flow.EmitCount(count, "observations", "duplicates", f.duplicates)
 	flow.EmitCount(count, "observations", "marked", f.marked)
 	flow.EmitCount(count, "observations", "conversations", f.distinct)
+	flow.EmitCount(count, "observations", "held", f.held)
 	return nil
 }
 

@@ -100,7 +100,7 @@ func TestObservationsLeaveTheSameEveryWay(t *testing.T) {
 		wantNames(t, "before the decision", h.Bundle(slab(seen("c", "one", "1:y", 0, 1))))
 		wantNames(t, "decided", h.Advance(noon.Add(2*time.Minute).Std()), "bwinner", "cwinner")
 		wantNames(t, "late", h.Bundle(slab(seen("d", "one", "1:x", 0, 99), seen("e", "two", "1:x", 0, 1))), "dduplicate", "ewinner")
-		if diff := cmp.Diff(map[string]int64{"duplicates": 1, "marked": 1, "conversations": 2}, counted(h.Effects())); diff != "" {
+		if diff := cmp.Diff(map[string]int64{"duplicates": 1, "marked": 1, "conversations": 2, "held": 0}, counted(h.Effects())); diff != "" {
 			t.Errorf("counts (-want +got):\n%s", diff)
 		}
 		if e := h.Advance(noon.Add(time.Minute + time.Hour).Std()); len(e.State) != 0 || len(e.Timers) != 0 {

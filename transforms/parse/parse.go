@@ -90,8 +90,9 @@ func CommunityID(on bool) Option {
 // first record.
 //
 // counts is a PCollection<flow.Count>: parse/read (raw records that are no comment or
-// blank line), parse/gaps (no-data rows), parse/failed (dead letters) and parse/filtered
-// (dropped by a Step of [Then]); read less the other three were emitted.
+// blank line), parse/skipped (those that are), parse/gaps (no-data rows), parse/failed (dead
+// letters) and parse/filtered (dropped by a Step of [Then]); read less the last three were
+// emitted.
 //
 // A retried bundle gives the same output. The one error that fails a bundle is a Step's
 // setup. A wrong option panics.
@@ -133,7 +134,7 @@ type decoderKey struct{ format, header string }
 // maxDecoders bounds the cache of decoders: a stream of files may bring ever new headers.
 const maxDecoders = 64
 
-type tally struct{ read, gaps, failed, filtered int64 }
+type tally struct{ read, skipped, gaps, failed, filtered int64 }
 
 func (f *parseFn) Setup(ctx context.Context) (err error) {
 	f.steps, err = flow.SetupSteps(ctx, f.Steps)
@@ -158,6 +159,7 @@ func (f *parseFn) ProcessElement(_ context.Context, in flow.RawBatch, emit func(
 
 func (f *parseFn) FinishBundle(ctx context.Context, _ func(flow.Batch), _ func(flow.FailureBatch), emit func(flow.Count)) error {
 	flow.EmitCount(emit, "parse", "read", f.n.read)
+	flow.EmitCount(emit, "parse", "skipped", f.n.skipped)
 	flow.EmitCount(emit, "parse", "gaps", f.n.gaps)
 	flow.EmitCount(emit, "parse", "failed", f.n.failed)
 	flow.EmitCount(emit, "parse", "filtered", f.n.filtered)
@@ -190,10 +192,12 @@ func (f *parseFn) parse(in *flow.RawBatch) (flow.Batch, []flow.Failure) {
 			continue
 		}
 		if formatErr != nil {
-			if trim(data) != "" {
-				f.n.read++
-				refuse("parse", flow.ReasonOf(formatErr, flow.ReasonFormat), formatErr)
+			if trim(data) == "" {
+				f.n.skipped++
+				continue
 			}
+			f.n.read++
+			refuse("parse", flow.ReasonOf(formatErr, flow.ReasonFormat), formatErr)
 			continue
 		}
 		r := &out.Records[n]
@@ -204,6 +208,7 @@ func (f *parseFn) parse(in *flow.RawBatch) (flow.Batch, []flow.Failure) {
 		}
 		outcome, err := dec.Decode(data, r)
 		if err == nil && outcome == Skip {
+			f.n.skipped++
 			*r = flow.Record{}
 			continue
 		}

@@ -184,7 +184,7 @@ func TestRecordsOnPrism(t *testing.T) {
 	batches, failures, counts := Records(s, raw, Then(new(ruleStep)))
 	passert.Count(s, beam.ParDo(s, recordUsers, batches), "users", 2)
 	passert.Equals(s, beam.ParDo(s, failureReasons, failures), "parse/syntax", "parse_test.rule/time_range")
-	passert.Equals(s, beam.ParDo(s, countNames, counts), "parse/read=5", "parse/failed=2", "parse/filtered=1")
+	passert.Equals(s, beam.ParDo(s, countNames, counts), "parse/read=5", "parse/skipped=1", "parse/failed=2", "parse/filtered=1")
 	ptest.RunAndValidate(t, p)
 }
 
