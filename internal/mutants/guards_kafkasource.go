@@ -120,5 +120,33 @@ var kafkaSourceGuards = []guard{
 		old:  "p.At = max(p.At, to.Truncate(time.Millisecond))",
 		new:  "p.At = to.Truncate(time.Millisecond)",
 		test: "TestWatermarkNeverFalls",
+	}, {
+		name: "kafkasource/waits-for-the-sinks",
+		why:  "a slow store has the whole topic in memory",
+		file: "sources/kafkasource/read.go",
+		old:  "case !b.Config.Batch && (inflight.Full() ||",
+		new:  "case false && (inflight.Full() ||",
+		test: "TestReadingWaitsForTheSinks",
+	}, {
+		name: "kafkasource/partitions-take-turns",
+		why:  "where reading waits, one partition gets all the room and runs days ahead of the others",
+		file: "sources/kafkasource/read.go",
+		old:  "inflight.Half() && !b.consumer.turn(b.queue)",
+		new:  "false",
+		test: "TestReadingWaitsForTheSinks",
+	}, {
+		name: "kafkasource/lowest-watermark",
+		why:  "on Prism a partition of which all is read makes the records of the others late, and their duplicates pass",
+		file: "sources/kafkasource/read.go",
+		old:  "if !b.Config.OneProcess {",
+		new:  "if true {",
+		test: "TestAPartitionThatIsAheadDoesNotMoveTheWatermark",
+	}, {
+		name: "kafkasource/awaited-partitions",
+		why:  "on Prism partitions that were not begun do not hold the watermark",
+		file: "sources/kafkasource/consumer.go",
+		old:  "	if awaited.any(x.c.Instance) {\n",
+		new:  "	if false {\n",
+		test: "TestAPartitionThatIsAheadDoesNotMoveTheWatermark",
 	},
 }

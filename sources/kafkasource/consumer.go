@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/time/rate"
 
+	"github.com/flowbeam/flowbeam/flow"
 	"github.com/flowbeam/flowbeam/internal/stored"
 	"github.com/flowbeam/flowbeam/internal/watermark"
 )
@@ -59,6 +60,8 @@ type queue struct {
 	paused  bool
 
 	mark     watermark.Partition // used by one bundle at a time
+	told     flow.Time           // to the runner, by a bundle
+	at       flow.Time           // the mark, as others see it
 	asked    time.Time           // when the brokers were last asked whether it has more
 	resumed  []commitPoint
 	handed   handedOver
@@ -271,6 +274,7 @@ func (x *consumer) queue(p *partition, next int64) *queue {
 	tp := topicPartition{p.Topic, int32(p.ID)}
 	q := x.queues[tp]
 	if q == nil {
+		awaited.begun(x.c.Instance, tp)
 		q = &queue{topicPartition: tp, arrivals: make(chan struct{}, 1)}
 		x.queues[tp] = q
 		defer q.handed.begin(next) // a run that is killed now begins there, too
@@ -289,6 +293,67 @@ func (x *consumer) move(q *queue, next int64) {
 	if x.nudge != nil {
 		x.nudge()
 	}
+}
+
+// lowest shows the queue's mark to others and returns the lowest that any has, zero where one
+// has none.
+func (x *consumer) lowest(q *queue) flow.Time {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	q.at = q.mark.At
+	low := q.at
+	if awaited.any(x.c.Instance) {
+		low = 0
+	}
+	for _, other := range x.queues {
+		low = min(low, other.at)
+	}
+	return low
+}
+
+// awaited are the partitions that were found and of which nothing was read yet, by read.
+var awaited = awaiting{byRead: map[string]map[topicPartition]bool{}}
+
+type awaiting struct {
+	sync.Mutex
+	byRead map[string]map[topicPartition]bool
+}
+
+func (a *awaiting) found(read string, ps []partition) {
+	a.Lock()
+	defer a.Unlock()
+	if a.byRead[read] == nil {
+		a.byRead[read] = map[topicPartition]bool{}
+	}
+	for _, p := range ps {
+		a.byRead[read][topicPartition{p.Topic, int32(p.ID)}] = true
+	}
+}
+
+func (a *awaiting) begun(read string, tp topicPartition) {
+	a.Lock()
+	defer a.Unlock()
+	delete(a.byRead[read], tp)
+}
+
+func (a *awaiting) any(read string) bool {
+	a.Lock()
+	defer a.Unlock()
+	return len(a.byRead[read]) > 0
+}
+
+// turn says whether no other partition that has messages is further behind. Where reading
+// waits for the sinks, those that came first would get all the room there is.
+func (x *consumer) turn(q *queue) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, other := range x.queues {
+		waits := len(other.records) > 0 || other.next < other.end || other.fetched.IsZero()
+		if waits && other.at < q.at {
+			return false
+		}
+	}
+	return true
 }
 
 // forget ends fetching a partition that was read to its stop.

@@ -140,6 +140,9 @@ func (f *discoverFn) ProcessElement(ctx context.Context, we *sdf.ManualWatermark
 	if !rt.TryClaim(next) {
 		return sdf.StopProcessing(), nil
 	}
+	if f.Config.OneProcess {
+		awaited.found(f.Config.Instance, found)
+	}
 	for _, p := range found {
 		// As early as may be: the first ones hold the watermark until they are read.
 		emit(mtime.FromTime(we.State), p)

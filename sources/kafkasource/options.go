@@ -41,6 +41,7 @@ type config struct {
 	CommitGrace  time.Duration
 	CommitFuture time.Duration
 	CommitStored bool
+	OneProcess   bool
 	MaxRate      float64
 	Prefetch     int
 
@@ -254,6 +255,13 @@ func CommitStored(group string, grace, future time.Duration) Option {
 		}
 		return errors.Join(notNegative("CommitStored", grace), notNegative("CommitStored", future))
 	}
+}
+
+// OneProcess says that one process reads all partitions, as on the local runner: each of them
+// then tells the lowest watermark of all. Prism, of Beam 2.77, takes for a read's watermark
+// what the last bundle told, which need not be of the partition that is furthest behind.
+func OneProcess() Option {
+	return func(c *config) error { c.OneProcess = true; return nil }
 }
 
 // OnExpired says what is done where messages were deleted before they were read, or a log

@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/inflight"
 	"github.com/flowbeam/flowbeam/internal/stopping"
 	"github.com/flowbeam/flowbeam/internal/watermark"
 )
@@ -179,6 +180,8 @@ func (f *readFn) ProcessElement(ctx context.Context, we *sdf.ManualWatermarkEsti
 			return sdf.StopProcessing(), nil
 		case more == waiting:
 			return sdf.ResumeProcessingIn(f.Config.Poll), nil
+		case more == held:
+			return sdf.ResumeProcessingIn(inflight.Wait), nil
 		case b.messages >= f.Config.BundleSize || time.Now().After(until):
 			return sdf.ResumeProcessingIn(0), nil
 		}
@@ -224,9 +227,11 @@ func (r *reader) begin(we *sdf.ManualWatermarkEstimator, rt *sdf.LockRTracker, p
 	if mtime.FromTime(we.State) > mtime.MinTimestamp {
 		state = flow.TimeOf(we.State)
 	}
-	if b.queue.mark.At != state {
+	if b.queue.told != state {
 		b.queue.mark.Reset(state)
+		b.queue.told = state
 	}
+	r.consumer.lowest(b.queue)
 	r.consumer.commit(b.queue)
 	return b
 }
@@ -239,6 +244,7 @@ type progress int
 const (
 	some    progress = iota
 	waiting          // there is nothing to read now
+	held             // there is, and the sinks are behind
 	ended
 )
 
@@ -261,6 +267,10 @@ func (b *bundle) step(ctx context.Context) (progress, error) {
 	case c.next == at.Next:
 		b.quiet(ctx, &c)
 		return waiting, nil
+	case !b.Config.Batch && (inflight.Full() || inflight.Half() && !b.consumer.turn(b.queue)):
+		// The watermark stays: what waits is our delay. A bundle that is a whole partition
+		// can't wait: what it gave goes on when it ends.
+		return held, nil
 	}
 	if err := b.consumer.throttle(ctx, len(c.records)); err != nil {
 		return ended, err
@@ -291,7 +301,7 @@ func (b *bundle) put(c *chunk) {
 		Watermark: mark.At,
 	}
 	out.Records = make([]flow.Raw, 0, len(c.records))
-	earliest, latest, now := flow.Time(0), mark.At, flow.TimeOf(time.Now())
+	earliest, latest, now, bytes := flow.Time(0), mark.At, flow.TimeOf(time.Now()), 0
 	for _, r := range c.records {
 		b.messages++
 		if r.Attrs.IsControl() {
@@ -321,6 +331,7 @@ func (b *bundle) put(c *chunk) {
 		if event <= raw.Time.Add(b.Config.CommitFuture) { // or it is out of bounds, and in no window
 			latest = max(latest, event)
 		}
+		bytes += len(raw.Data)
 		out.Records = append(out.Records, raw)
 	}
 	if !c.caughtUp.IsZero() {
@@ -329,7 +340,8 @@ func (b *bundle) put(c *chunk) {
 	if b.Config.CommitStored {
 		b.consumer.handOver(b.queue, c.next, latest)
 	}
-	if len(out.Records) > 0 {
+	if n := len(out.Records); n > 0 {
+		inflight.Read(int64(n), int64(bytes))
 		b.emit(mtime.FromTime(max(earliest, out.Watermark).Std()), out)
 	}
 	b.advance()
@@ -337,8 +349,13 @@ func (b *bundle) put(c *chunk) {
 
 func (b *bundle) advance() {
 	b.queue.mark.Advance(b.Config.Rule)
-	if at := b.queue.mark.At; at != 0 && at.Std().After(b.we.State) {
+	at := b.consumer.lowest(b.queue)
+	if !b.Config.OneProcess {
+		at = b.queue.mark.At
+	}
+	if at != 0 && at.Std().After(b.we.State) {
 		b.we.UpdateWatermark(at.Std())
+		b.queue.told = at
 	}
 }
 
