@@ -16,6 +16,7 @@ import (
 
 	"github.com/flowbeam/flowbeam/flow"
 	"github.com/flowbeam/flowbeam/internal/filesystem"
+	"github.com/flowbeam/flowbeam/internal/inflight"
 )
 
 // stage names this source in failures and counts.
@@ -237,9 +238,14 @@ func (r *ranges) full() bool { return r.records >= bundleRecords || r.bytes >= b
 type readFn struct{ ranges }
 
 func (f *readFn) ProcessElement(ctx context.Context, rt *sdf.LockRTracker, in file, emit func(flow.RawBatch), fail func(flow.FailureBatch), _ func(flow.Count)) (sdf.ProcessContinuation, error) {
-	done, err := f.read(ctx, rt, in, f.full, emit, fail)
-	if err != nil || done {
+	held := false
+	pause := func() bool { held = inflight.Full(); return held || f.full() }
+	done, err := f.read(ctx, rt, in, pause, emit, fail)
+	switch {
+	case err != nil || done:
 		return sdf.StopProcessing(), err
+	case held:
+		return sdf.ResumeProcessingIn(inflight.Wait), nil
 	}
 	return sdf.ResumeProcessingIn(0), nil
 }
@@ -364,9 +370,16 @@ func (r *ranges) emit(b flow.RawBatch, emit func(flow.RawBatch)) {
 	if len(b.Records) == 0 {
 		return
 	}
+	bytes := size(&b)
 	r.records += int64(len(b.Records))
-	for i := range b.Records {
-		r.bytes += int64(len(b.Records[i].Data))
-	}
+	r.bytes += bytes
+	inflight.Read(int64(len(b.Records)), bytes)
 	emit(b)
+}
+
+func size(b *flow.RawBatch) (bytes int64) {
+	for i := range b.Records {
+		bytes += int64(len(b.Records[i].Data))
+	}
+	return bytes
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/flowbeam/flowbeam/flow"
 	"github.com/flowbeam/flowbeam/internal/filesystem"
+	"github.com/flowbeam/flowbeam/internal/inflight"
 	"github.com/flowbeam/flowbeam/internal/stopping"
 	"github.com/flowbeam/flowbeam/internal/watermark"
 )
@@ -153,6 +154,10 @@ func (w *watch) step(ctx context.Context) (wait time.Duration, done bool, err er
 		}
 		return 0, false, w.claim(func(s *watchState) { s.pick() })
 	}
+	// Of a compressed file what came before would be decompressed again, so it is read on.
+	if inflight.Full() && (w.part == nil || !w.part.whole) {
+		return inflight.Wait, false, nil
+	}
 	return 0, false, w.read(ctx, s, now)
 }
 
@@ -197,6 +202,7 @@ func (w *watch) read(ctx context.Context, s watchState, now flow.Time) error {
 		// The mark and the time are those before this batch: its own newest record makes
 		// no other of its records late.
 		b.Watermark = s.Watermark
+		inflight.Read(int64(len(b.Records)), size(&b))
 		w.emit(eventTime(max(earliest, s.Watermark)), b)
 	case err == io.EOF, errors.As(err, &bad):
 		if err := w.claim(func(s *watchState) { s.finish(now); s.advance(c, now) }); err != nil {

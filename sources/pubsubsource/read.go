@@ -13,6 +13,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/inflight"
 	"github.com/flowbeam/flowbeam/internal/stopping"
 	"github.com/flowbeam/flowbeam/internal/watermark"
 )
@@ -207,6 +208,9 @@ func (b *bundle) read(ctx context.Context) (sdf.ProcessContinuation, error) {
 			return sdf.ResumeProcessingIn(stopping.Pause(b.Config.Poll)), nil
 		case b.messages >= b.Config.BundleSize || time.Now().After(until):
 			return sdf.ResumeProcessingIn(0), nil
+		case inflight.Full():
+			b.advance() // no further than what waits
+			return sdf.ResumeProcessingIn(inflight.Wait), nil
 		}
 		if err := b.x.throttle(ctx, len(ms)); err != nil {
 			return nil, err
@@ -237,7 +241,12 @@ func (b *bundle) put(ms []*message) {
 			earliest = t
 		}
 	}
-	if len(out.Records) > 0 {
+	if n := len(out.Records); n > 0 {
+		bytes := 0
+		for i := range out.Records {
+			bytes += len(out.Records[i].Data)
+		}
+		inflight.Read(int64(n), int64(bytes))
 		b.emit(mtime.FromTime(max(earliest, out.Watermark).Std()), out)
 	}
 }
