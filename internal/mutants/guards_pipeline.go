@@ -50,5 +50,12 @@ var pipelineGuards = []guard{
 		old:  "				problems = append(problems, fmt.Errorf(\"--%s: %w\", flag, e))\n			}\n		}\n	}\n	one",
 		new:  "				problems = []error{fmt.Errorf(\"--%s: %w\", flag, e)}\n			}\n		}\n	}\n	one",
 		test: "TestAllProblemsOfTheOptionsAreReportedAtOnce",
+	}, {
+		name: "job/in-flight-is-told",
+		why:  "the budget between the sources and the sinks is used up by records that are duplicates",
+		file: "pipelines/internal/job/inflight.go",
+		old:  `case "duplicates", "gaps",`,
+		new:  `case "gaps",`,
+		test: "TestCountsOfARunLeaveNothingInFlight",
 	},
 }

@@ -15,14 +15,15 @@ func init() {
 	register.DoFn2x2[context.Context, flow.Count, string, int64](&countFn{})
 }
 
-// countFn names counts for their sums, and shows them while the job runs: as Beam's metrics, in
-// the namespace flowbeam, and in this process for Prometheus. Counts travel as data, so what
+// countFn names counts for their sums, and tells them while the job runs: to what bounds what is
+// in flight, as Beam's metrics, in the namespace flowbeam, and in this process to Prometheus. Counts travel as data, so what
 // runs again is shown once wherever the runner keeps what went before.
 type countFn struct{ counters map[string]beam.Counter }
 
 func (f *countFn) Setup() { f.counters = map[string]beam.Counter{} }
 
 func (f *countFn) ProcessElement(ctx context.Context, c flow.Count) (string, int64) {
+	tellInFlight(c)
 	show(c, func(name string) {
 		counter, ok := f.counters[name]
 		if !ok {

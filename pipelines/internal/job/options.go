@@ -24,7 +24,8 @@ type Options struct {
 	Runner string `flag:"runner" default:"direct" group:"Run" help:"direct or prism (both are Beam's local runner Prism), or another runner that the binary knows"`
 	Config string `flag:"config" group:"Run" help:"YAML file with the names of these flags; a flag on the command line wins"`
 
-	RunFor time.Duration `flag:"run_for" default:"0s" group:"Run" help:"end a stream after so long, on the local runner, as an interrupt does: what was read is written (0: never)"`
+	RunFor      time.Duration `flag:"run_for" default:"0s" group:"Run" help:"end a stream after so long, on the local runner, as an interrupt does: what was read is written (0: never)"`
+	MaxInFlight int           `flag:"max_in_flight" default:"268435456" group:"Run" help:"bytes of the input that are read ahead of the slowest sink, on the local runner, before reading waits; in memory they are several times as many (0: no bound)"`
 
 	Metrics   string `flag:"metrics" group:"Run" help:"address on which metrics are served for Prometheus while it runs, as :9464 or localhost:9464, at /metrics (none: not)"`
 	LogFormat string `flag:"log_format" default:"text" group:"Run" help:"of warnings and errors on the terminal: text or json"`

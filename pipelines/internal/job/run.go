@@ -191,8 +191,10 @@ func (p *Program) Run(ctx context.Context, o *Options, out io.Writer) (*Summary,
 	}
 	stop := progress(out, started)
 	stored.Begin()
+	unbound := o.boundInFlight()
 	stopped := o.stopOnRequest(out)
 	err = execute(ctx, runner, pipeline)
+	unbound()
 	stopped()
 	stop()
 	if err != nil {

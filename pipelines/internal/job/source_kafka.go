@@ -43,6 +43,9 @@ func (o *Options) kafkaOptions(now time.Time) (opts []kafkasource.Option, err er
 	if o.KafkaInputGroup != "" {
 		opts = append(opts, o.commit())
 	}
+	if o.local() {
+		opts = append(opts, kafkasource.OneProcess())
+	}
 	if o.MaxRate > 0 {
 		opts = append(opts, kafkasource.MaxRate(float64(o.MaxRate)))
 	}

@@ -41,6 +41,9 @@ func (o *Options) Validate() (problems []error) {
 	if o.MaxLine < 1 {
 		add("max_line", fmt.Errorf("%d is not positive", o.MaxLine))
 	}
+	if o.MaxInFlight < 0 {
+		add("max_in_flight", fmt.Errorf("%d is negative", o.MaxInFlight))
+	}
 	lo, err := parseTime(o.MinTime)
 	add("min_event_time", err)
 	hi, err2 := parseTime(o.MaxTime)
