@@ -57,5 +57,19 @@ var pipelineGuards = []guard{
 		old:  `case "duplicates", "gaps",`,
 		new:  `case "gaps",`,
 		test: "TestCountsOfARunLeaveNothingInFlight",
+	}, {
+		name: "job/resume-back",
+		why:  "a run that resumes subscriptions has not all of the windows that were not whole",
+		file: "pipelines/internal/job/source_pubsub.go",
+		old:  "return o.back() + o.margin",
+		new:  "return o.margin",
+		test: "TestHowFarARunGoesBackThatResumes",
+	}, {
+		name: "job/keep-snapshots",
+		why:  "the snapshot is gone that a run that resumes has to go back to",
+		file: "pipelines/internal/job/source_pubsub.go",
+		old:  "return max(o.resumeBack(), 30*time.Minute)",
+		new:  "return 30 * time.Minute",
+		test: "TestHowFarARunGoesBackThatResumes",
 	},
 }

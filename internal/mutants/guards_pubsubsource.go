@@ -120,5 +120,19 @@ var pubsubSourceGuards = []guard{
 		old:  "	if len(old) > 0 {\n		old = old[:len(old)-1]\n	}\n",
 		new:  "",
 		test: "TestStaleSnapshots",
+	}, {
+		name: "pubsubsource/snapshot-at-a-time",
+		why:  "a run that began at a time acknowledges before it has a snapshot, and who resumes it loses that",
+		file: "sources/pubsubsource/start.go",
+		old:  "		return s.remove(ctx, slices.DeleteFunc(all, func(old snapshot) bool {\n",
+		new:  "		x.anchored, x.anchor = true, time.Now()\n		return s.remove(ctx, slices.DeleteFunc(all, func(old snapshot) bool {\n",
+		test: "TestARunThatBeganAtATimeIsResumed",
+	}, {
+		name: "pubsubsource/void-snapshots-at-a-time",
+		why:  "who resumes a run that began at a time goes back to a snapshot of what that took back, and loses it",
+		file: "sources/pubsubsource/start.go",
+		old:  "			return old.run == x.c.Run || old.at.Before(x.c.Start.Time.Std())\n",
+		new:  "			return true\n",
+		test: "TestARunThatBeganAtATimeIsResumed",
 	},
 }

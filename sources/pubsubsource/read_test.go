@@ -313,6 +313,34 @@ func TestAResumedRunGoesBackFarEnough(t *testing.T) {
 	}
 }
 
+// A run that began at a time and died before a minute was over is resumed at that time, also
+// where an earlier run had read further.
+func TestARunThatBeganAtATimeIsResumed(t *testing.T) {
+	f := newFake(t, "flows")
+	old := time.Now().Add(-time.Hour)
+	var ms []*pubsubpb.PubsubMessage
+	for i := range 10 {
+		ms = append(ms, &pubsubpb.PubsubMessage{Data: []byte("x"), PublishTime: timestamppb.New(old.Add(time.Duration(i) * time.Minute))})
+	}
+	f.publish(ms...)
+	stem := snapshotStem(project, "flowbeam", "flows")
+	f.with(func() { // the earlier run has read all but the last
+		acked := map[string]bool{}
+		for i := range 9 {
+			acked[fmt.Sprintf("m%05d", i)] = true
+		}
+		f.snapshots[newSnapshot(stem, old.Add(30*time.Minute), "before").full] = acked
+	})
+	w := newWorker(t, f.addr, []string{"flows"}, StartTime(old.Add(5*time.Minute)))
+	w.until("read", func() bool { return len(w.records()) == 5 && f.acked("flows") == 10 })
+	w.restart()
+	w = newWorker(t, f.addr, []string{"flows"}, StartResume(20*time.Minute))
+	w.until("read again", func() bool { return f.acked("flows") == 10 && len(w.records()) > 0 })
+	if have := w.records(); len(have) != 5 {
+		t.Errorf("%v came again, want the 5 since the time", have)
+	}
+}
+
 func TestAGoneSnapshotIsAnErrorThatSaysWhatToDo(t *testing.T) {
 	f := newFake(t, "flows")
 	f.publish(texts(0, 10)...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -68,16 +69,19 @@ func (x *subscriber) first() snapshot { return newSnapshot(x.stem, x.c.Built, x.
 
 // start finds where a read begins.
 func (x *subscriber) start(ctx context.Context, s service) error {
+	all, err := s.snapshots(ctx, x.c.Project, x.stem)
+	if err != nil {
+		return err
+	}
 	if x.c.Start.Kind == byTime {
 		if err := s.seekTime(ctx, x.name, x.c.Start.Time.Std()); err != nil {
 			return err
 		}
-		x.anchored, x.anchor = true, time.Now() // a seek to the time again is the way back
-		return nil
-	}
-	all, err := s.snapshots(ctx, x.c.Project, x.stem)
-	if err != nil {
-		return err
+		// The first snapshot is made before anything is acknowledged: who resumes this run goes
+		// back to it. Other runs' of since then tell of acknowledgements that the seek took back.
+		return s.remove(ctx, slices.DeleteFunc(all, func(old snapshot) bool {
+			return old.run == x.c.Run || old.at.Before(x.c.Start.Time.Std())
+		}))
 	}
 	if x.c.Start.Kind == byResume {
 		if from, void, ok := resume(all, x.c.Run, x.c.Start.Back); ok {
