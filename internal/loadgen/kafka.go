@@ -38,10 +38,6 @@ func WriteKafka(ctx context.Context, brokers []string, topic string, c Config) (
 // WriteKafkaUntil is WriteKafka that ends when enough is closed. The truth is about the lines
 // that were sent.
 func WriteKafkaUntil(ctx context.Context, enough <-chan struct{}, brokers []string, topic string, c Config) (Truth, error) {
-	g, err := New(c)
-	if err != nil {
-		return Truth{}, err
-	}
 	k, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.DefaultProduceTopic(topic), kgo.ProducerLinger(20*time.Millisecond),
 		kgo.RecordPartitioner(kgo.RoundRobinPartitioner()), kgo.ProducerBatchMaxBytes(4<<20), kgo.MaxBufferedRecords(50_000),
 		kgo.RecordRetries(20), kgo.UnknownTopicRetries(5)) // a delivery timeout would count from the timestamp
@@ -51,6 +47,33 @@ func WriteKafkaUntil(ctx context.Context, enough <-chan struct{}, brokers []stri
 	defer k.Close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	truth, err := send(ctx, enough, c, func(dc string, line Line) error {
+		k.Produce(ctx, &kgo.Record{
+			Value: bytes.Clone(bytes.TrimRight(line.Data, "\n")), Timestamp: line.Arrival.Std(),
+			Headers: []kgo.RecordHeader{{Key: DataCenterHeader, Value: []byte(dc)}},
+		}, func(_ *kgo.Record, err error) {
+			if err != nil {
+				cancel(err)
+			}
+		})
+		return nil
+	})
+	if err == nil {
+		err = k.Flush(ctx)
+	}
+	if err != nil {
+		return Truth{}, errors.Join(err, context.Cause(ctx))
+	}
+	return truth, context.Cause(ctx)
+}
+
+// send gives each line and its data center to out, at its time, until enough is closed, and
+// returns the truth about these lines.
+func send(ctx context.Context, enough <-chan struct{}, c Config, out func(dataCenter string, line Line) error) (Truth, error) {
+	g, err := New(c)
+	if err != nil {
+		return Truth{}, err
+	}
 	pace := newPace(c.Rate)
 	for !closed(enough) {
 		line, ok := g.Next()
@@ -62,22 +85,14 @@ func WriteKafkaUntil(ctx context.Context, enough <-chan struct{}, brokers []stri
 		} else {
 			err = pace.wait(ctx)
 		}
-		if err != nil {
-			return Truth{}, errors.Join(err, context.Cause(ctx))
+		if err == nil {
+			err = out(g.streams[line.Stream].DataCenter, line)
 		}
-		k.Produce(ctx, &kgo.Record{
-			Value: bytes.Clone(bytes.TrimRight(line.Data, "\n")), Timestamp: line.Arrival.Std(),
-			Headers: []kgo.RecordHeader{{Key: DataCenterHeader, Value: []byte(g.streams[line.Stream].DataCenter)}},
-		}, func(_ *kgo.Record, err error) {
-			if err != nil {
-				cancel(err)
-			}
-		})
+		if err != nil {
+			return Truth{}, err
+		}
 	}
-	if err := k.Flush(ctx); err != nil {
-		return Truth{}, errors.Join(err, context.Cause(ctx))
-	}
-	return g.Truth(), context.Cause(ctx)
+	return g.Truth(), nil
 }
 
 // closed says whether a channel is.
