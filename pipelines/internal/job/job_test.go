@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) != "" {
 		child := flows()
 		child.Check = func(o *Options) []error { // a place to go on from comes soon
-			o.slack = 3 * time.Second
+			o.slack, o.ahead, o.margin = 3*time.Second, childAhead, childMargin
 			return nil
 		}
 		os.Exit(child.Main(os.Args[1:], os.Stderr))
@@ -40,6 +40,12 @@ func TestMain(m *testing.M) {
 	beam.Init()
 	os.Exit(m.Run())
 }
+
+// The program that is killed goes back less far than others, so that a test sees it go.
+const (
+	childAhead  = time.Second
+	childMargin = 70 * time.Second // of which a minute is the source's
+)
 
 // flows is the program of pipelines/flows.
 func flows() *Program { return &Program{Name: "flows"} }
