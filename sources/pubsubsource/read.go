@@ -14,6 +14,7 @@ import (
 
 	"github.com/flowbeam/flowbeam/flow"
 	"github.com/flowbeam/flowbeam/internal/inflight"
+	"github.com/flowbeam/flowbeam/internal/metrics"
 	"github.com/flowbeam/flowbeam/internal/stopping"
 	"github.com/flowbeam/flowbeam/internal/watermark"
 )
@@ -280,6 +281,7 @@ func (b *bundle) advance() {
 	if at := b.x.mark.At; at != 0 && at.Std().After(b.we.State) {
 		b.we.UpdateWatermark(at.Std())
 	}
+	metrics.SetPlace(b.Config.Stage, b.x.name, metrics.Place{Lag: -1, Watermark: b.x.mark.At})
 }
 
 // quiet moves the watermark of a subscription of which nothing waits: the clock counts. A

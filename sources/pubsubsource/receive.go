@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"cloud.google.com/go/pubsub/v2"
+
+	"github.com/flowbeam/flowbeam/internal/metrics"
 )
 
 // stream is one connection that receives.
@@ -104,6 +106,7 @@ func (x *subscriber) take(st *stream, m *pubsub.Message) {
 // letGo ends receiving and gives back all that is held. Once it returned, nothing is
 // acknowledged any more of what came before.
 func (x *subscriber) letGo(ctx context.Context) error {
+	metrics.DropPlace(x.c.Stage, x.name)
 	x.mu.Lock()
 	st := x.stream
 	if st == nil {

@@ -54,7 +54,7 @@ type Options struct {
 	PubSubEventTime     string        `flag:"pubsub_event_time" default:"payload" group:"Pub/Sub input" help:"the times that the watermark follows: payload (that of the record in the message), publish (when it was published) or attribute:NAME (RFC 3339 or milliseconds since the epoch)"`
 	PubSubSnapshotEvery time.Duration `flag:"pubsub_snapshot_every" default:"1m" group:"Pub/Sub input" help:"how often a snapshot of each subscription is made, to go back to; they are kept for as long as start=resume goes back, half an hour at least"`
 
-	Start   string `flag:"start" group:"Topics and subscriptions" help:"where to begin: a time, or an age such as 3h; topics: earliest (the default), latest or committed; subscriptions: subscription, where they stand (the default), or resume, where a run that was stopped or killed goes on"`
+	Start   string `flag:"start" group:"Topics and subscriptions" help:"where to begin: a time, or an age such as 3h; topics: earliest (the default), latest or committed; subscriptions: resume, where a run that was stopped or killed goes on (the default on the local runner), or subscription, where they stand"`
 	Stop    string `flag:"stop" group:"Topics and subscriptions" help:"topics: where to end: latest (where topics end now) or a time; none: never"`
 	MaxRate int    `flag:"max_rate" default:"0" group:"Topics and subscriptions" help:"most records a second that a process reads, of each subscription where it reads these (0: no bound)"`
 

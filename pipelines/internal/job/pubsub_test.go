@@ -257,7 +257,7 @@ func (in *subscriptionInput) options(o *Options) {
 }
 
 func (in *subscriptionInput) args() []string {
-	return []string{"--pubsub_input=" + strings.Join(in.emulator.options("killed").PubSubInput, ","), "--start=resume", "--pubsub_snapshot_every=2s"}
+	return []string{"--pubsub_input=" + strings.Join(in.emulator.options("killed").PubSubInput, ","), "--pubsub_snapshot_every=2s"}
 }
 
 func (in *subscriptionInput) send(ctx context.Context, enough <-chan struct{}, g loadgen.Config) (loadgen.Truth, error) {

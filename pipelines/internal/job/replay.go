@@ -59,6 +59,9 @@ func (o *Options) checkReplay() (problems []error) {
 		if o.RunFor == 0 {
 			add("run_for", errors.New("a replay of subscriptions ends: give how long it may read"))
 		}
+		if o.Start == "" {
+			add("start", errors.New("a replay of subscriptions begins at a time: it is sought back to that"))
+		}
 		return problems
 	}
 	for _, name := range []string{"header", "datacenter", "tenant"} {

@@ -97,5 +97,5 @@ func TestWhatAReplayNeedsIsSaidBeforeTheRun(t *testing.T) {
 	}, "is not after the start")
 	expect(func(o *Options) { o.Raw, o.Start = o.dir("raw"), "committed" }, `"committed" is none of`)
 	expect(func(o *Options) { o.Raw, o.KafkaInput = o.dir("raw"), []string{"localhost:1"} }, "reads one of these", "--stop: a replay of topics ends")
-	expect(func(o *Options) { o.PubSubInput = []string{"projects/p/subscriptions/s"} }, "--run_for: a replay of subscriptions ends")
+	expect(func(o *Options) { o.PubSubInput = []string{"projects/p/subscriptions/s"} }, "--run_for: a replay of subscriptions ends", "--start: a replay of subscriptions begins")
 }

@@ -85,7 +85,11 @@ func (o *Options) pubsubOptions(now time.Time) (opts []pubsubsource.Option, err 
 	case o.PubSubEventTime != "payload":
 		errs = append(errs, fmt.Errorf("pubsub_event_time: %q is none of payload, publish and attribute:NAME", o.PubSubEventTime))
 	}
-	switch o.Start {
+	start := o.Start
+	if start == "" && o.local() { // its state dies with it: anything else loses what a killed run had acknowledged
+		start = startResume
+	}
+	switch start {
 	case "", startSubscription:
 	case startResume:
 		opts = append(opts, pubsubsource.StartResume(o.resumeBack()))
