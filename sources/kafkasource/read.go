@@ -400,10 +400,22 @@ func (b *bundle) quiet(ctx context.Context, c *chunk) {
 	b.consumer.show(b.queue)
 }
 
+// passing says whether an error is one of the brokers or of the network, which ends by itself.
+// One that closes a connection before it says anything is as good as away: what stands
+// before brokers does so while they are. That encryption is wrong, which looks the same, is
+// told before a read begins.
+func passing(err error) bool {
+	if errors.Is(err, kerr.OffsetOutOfRange) || errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return false
+	}
+	var closed *kgo.ErrFirstReadEOF
+	return kerr.IsRetriable(err) || kgo.IsRetryableBrokerErr(err) || errors.As(err, &closed)
+}
+
 // trouble is what an error of a partition means.
 func (b *bundle) trouble(ctx context.Context, err error) (progress, error) {
 	var lost *kgo.ErrDataLoss
-	if kerr.IsRetriable(err) && !errors.Is(err, kerr.OffsetOutOfRange) && !errors.Is(err, kerr.UnknownTopicOrPartition) {
+	if passing(err) {
 		b.consumer.again(b.queue)
 		return waiting, nil
 	}

@@ -3,8 +3,12 @@ package kafkasource
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -227,6 +231,27 @@ func TestOffsetsThatAreGoneAreAnErrorOrADeadLetter(t *testing.T) {
 	}
 	if f := w.failures[0]; f.Reason != flow.ReasonExpired || f.Position.Offset.V != 10 || f.Position.Source != "flows" || f.Stage != "kafka" {
 		t.Errorf("dead letter %+v", f)
+	}
+}
+
+func TestWhichErrorsPassByThemselves(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want bool
+	}{
+		{&kgo.ErrFirstReadEOF{}, true},
+		{fmt.Errorf("fetching: %w", io.EOF), true},
+		{&net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}, true},
+		{kerr.NotLeaderForPartition, true},
+		{kerr.UnknownTopicOrPartition, false},
+		{kerr.OffsetOutOfRange, false},
+		{kerr.TopicAuthorizationFailed, false},
+		{kerr.SaslAuthenticationFailed, false},
+		{kgo.ErrClientClosed, false},
+	} {
+		if passing(c.err) != c.want {
+			t.Errorf("%v: %v, want %v", c.err, !c.want, c.want)
+		}
 	}
 }
 
