@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Apache Kafka, one KRaft node: plain text on PORT, its controller on PORT+1, SASL_SSL (PLAIN
-# and SCRAM-SHA-512) on PORT+2. Topics are not made by themselves.
+# and SCRAM-SHA-512) on PORT+2. Topics are not made by themselves. Tests that stop a broker of
+# their own set KAFKA_KEEP=true, which starts it again with its data, and KAFKA_ADVERTISED, the
+# host:port at which clients reach it, such as a proxy's.
 . "$ROOT/lib.sh"
 need mvn java
 version=3.9.1
@@ -12,14 +14,16 @@ if [ ! -f "$lib/.complete" ]; then
 fi
 certificates "$DIR/certs"
 if ! running; then
-	rm -rf "$DIR/data" "$DIR/log"
+	keep=${KAFKA_KEEP:-false}
+	[ "$keep" = true ] && [ -d "$DIR/data" ] || { keep=false && rm -rf "$DIR/data"; }
+	rm -f "$DIR/log"
 	cat "$DIR"/certs/{node.key,node.crt,ca.crt} >"$DIR/node.pem"
 	cat >"$DIR/server.properties" <<-P
 		process.roles=broker,controller
 		node.id=1
 		controller.quorum.voters=1@127.0.0.1:$((PORT + 1))
 		listeners=PLAINTEXT://127.0.0.1:$PORT,CONTROLLER://127.0.0.1:$((PORT + 1)),SASL_SSL://127.0.0.1:$((PORT + 2))
-		advertised.listeners=PLAINTEXT://127.0.0.1:$PORT,SASL_SSL://localhost:$((PORT + 2))
+		advertised.listeners=PLAINTEXT://${KAFKA_ADVERTISED:-127.0.0.1:$PORT},SASL_SSL://localhost:$((PORT + 2))
 		controller.listener.names=CONTROLLER
 		listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL
 		inter.broker.listener.name=PLAINTEXT
@@ -40,7 +44,7 @@ if ! running; then
 		ssl.truststore.location=$DIR/certs/ca.crt
 	P
 	java=(java -Xms256m -Xmx512m -XX:+UseSerialGC "-Dlog4j.configuration=file:$ROOT/kafka/log4j.properties" -cp "$lib/*")
-	"${java[@]}" kafka.tools.StorageTool format -t AAAAAAAAAAAAAAAAAAAAAQ -c "$DIR/server.properties" \
+	[ "$keep" = true ] || "${java[@]}" kafka.tools.StorageTool format -t AAAAAAAAAAAAAAAAAAAAAQ -c "$DIR/server.properties" \
 		--add-scram 'SCRAM-SHA-512=[name=flowbeam,password=flowbeam-local]' >"$DIR/format.log" 2>&1
 	launch "${java[@]}" kafka.Kafka "$DIR/server.properties"
 fi

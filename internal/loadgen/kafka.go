@@ -40,7 +40,7 @@ func WriteKafka(ctx context.Context, brokers []string, topic string, c Config) (
 func WriteKafkaUntil(ctx context.Context, enough <-chan struct{}, brokers []string, topic string, c Config) (Truth, error) {
 	k, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.DefaultProduceTopic(topic), kgo.ProducerLinger(20*time.Millisecond),
 		kgo.RecordPartitioner(kgo.RoundRobinPartitioner()), kgo.ProducerBatchMaxBytes(4<<20), kgo.MaxBufferedRecords(50_000),
-		kgo.RecordRetries(20), kgo.UnknownTopicRetries(5)) // a delivery timeout would count from the timestamp
+		kgo.AlwaysRetryEOF(), kgo.RecordRetries(1000), kgo.UnknownTopicRetries(5)) // a delivery timeout would count from the timestamp
 	if err != nil {
 		return Truth{}, err
 	}
