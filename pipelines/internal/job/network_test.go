@@ -32,9 +32,11 @@ func TestBrokenNetworks(t *testing.T) {
 	length := time.Duration(seconds) * time.Second
 	elastic := testenv.Server(t, "FLOWBEAM_ES_URL")
 	topic := fmt.Sprintf("net%d", time.Now().UnixMilli())
-	k := newKills(t, 0, nil, topic)
+	in := &topicInput{T: t, topic: topic}
+	k := newKills(t, 0, in)
 	b := newOwnBroker(k)
-	k.o.KafkaInput = []string{b.advertised}
+	in.brokers = []string{b.advertised} // known only now
+	in.options(k.o)
 	if err := loadgen.CreateTopic(t.Context(), k.o.KafkaInput, topic, 3); err != nil {
 		t.Fatal(err)
 	}
