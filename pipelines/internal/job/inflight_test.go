@@ -14,6 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/flowbeam/flowbeam/flow"
 	"github.com/flowbeam/flowbeam/internal/inflight"
 	"github.com/flowbeam/flowbeam/internal/stopping"
@@ -147,20 +150,67 @@ func TestASlowStoreSlowsTheSources(t *testing.T) {
 	}
 }
 
-// What waits for a timer or a window, and what is dropped on its way, is not in flight: with
-// a budget of one byte all comes through nevertheless.
+// What is dropped on its way, and what a window holds, is not in flight: with a budget of one
+// byte all comes through nevertheless.
 func TestNothingWaitsForEverForTheBudget(t *testing.T) {
 	brokers, want := topic(t, 6_000)
 	o := kafkaOptions(t, brokers)
-	o.MaxInFlight, o.RawBackup, o.Observations = 1, true, "max"
-	go stopWhen(func() bool {
-		return inflight.Now() == 0 && live.written.Load()+live.deadLetters.Load() > 0 && live.deadLetters.Load() == want.DeadLetters.Total
-	}, 50*time.Second)
+	o.MaxInFlight, o.RawBackup = 1, true
 	live.written.Store(0)
 	live.deadLetters.Store(0)
+	go stopWhen(func() bool {
+		return live.written.Load() == want.Unique && live.deadLetters.Load() == want.DeadLetters.Total
+	}, 50*time.Second)
+	expectTruth(t, run(t, flows(), o), want)
+	if n := inflight.Now(); n != 0 {
+		t.Errorf("all is done, and %d bytes are in flight", n)
+	}
+}
+
+// Nor is what waits until the observations of a conversation are compared: that is when
+// more was read.
+func TestObservationsThatWaitAreNotInFlight(t *testing.T) {
+	const records, partitions = 6000, 3
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, "flows"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	k, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.DefaultProduceTopic("flows"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(k.Close)
+	begun := time.Now().Add(-time.Hour).Truncate(time.Second)
+	var all []*kgo.Record
+	for i := range records {
+		at := begun.Add(time.Duration(i) * time.Millisecond)
+		all = append(all, &kgo.Record{Partition: int32(i % partitions), Timestamp: at, Value: fmt.Appendf(nil,
+			`{"ts":%d.%03d000,"uid":"C%d","id.orig_h":"10.0.0.1","id.orig_p":%d,"id.resp_h":"192.0.2.1","id.resp_p":443,"proto":"tcp","service":"ssl","duration":1.5,"orig_bytes":100,"resp_bytes":2000,"conn_state":"SF","local_orig":true,"local_resp":false,"missed_bytes":0,"history":"ShADadFf","orig_pkts":8,"orig_ip_bytes":428,"resp_pkts":9,"resp_ip_bytes":2376}`,
+			at.Unix(), at.UnixMilli()%1000, i, 1024+i)})
+	}
+	for p := range int32(partitions) { // the last of each is told of
+		all = append(all, &kgo.Record{Partition: p, Timestamp: begun.Add(time.Minute), Value: []byte("{")})
+	}
+	if err := k.ProduceSync(t.Context(), all...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	o := kafkaOptions(t, c.ListenAddrs())
+	o.Format, o.DataCenter, o.Rollup = "zeek_json", "", []string{"protocol"}
+	o.MaxInFlight, o.RawBackup, o.Observations = 1, true, "max"
+	live.written.Store(0)
+	live.deadLetters.Store(0)
+	var waited int64
+	go stopWhen(func() bool {
+		waited = records - live.written.Load()
+		return live.deadLetters.Load() == partitions
+	}, 50*time.Second)
 	s := run(t, flows(), o)
-	if s.Read != want.Read || s.DeadLetters.Total != want.DeadLetters.Total {
-		t.Errorf("read %d with %d dead letters, want %d with %d", s.Read, s.DeadLetters.Total, want.Read, want.DeadLetters.Total)
+	if s.Read != records+partitions || s.Written != records || s.DeadLetters.Total != partitions {
+		t.Errorf("read %d, written %d, dead letters %v", s.Read, s.Written, s.DeadLetters)
+	}
+	if waited < records/2 {
+		t.Errorf("%d records waited, this shows too little", waited)
 	}
 	if n := inflight.Now(); n != 0 {
 		t.Errorf("all is done, and %d bytes are in flight", n)
