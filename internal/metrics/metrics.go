@@ -28,6 +28,9 @@ var (
 	sunk    = counter("sink_records_total", "What sinks made of what they were given: new, already_there, rejected.", "sink", "outcome")
 	events  = counter("events_total", "All other counts of the stages.", "stage", "name")
 
+	held = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "held_records", Help: "Records that wait in a stage for a timer.",
+	}, []string{"stage"})
 	requests = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: namespace, Name: "sink_request_seconds", Help: "Time of a sink's requests, from their start to their reply.",
 		Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
@@ -45,7 +48,7 @@ func Handler() http.Handler {
 
 var registry = sync.OnceValue(func() *prometheus.Registry {
 	r := prometheus.NewRegistry()
-	r.MustRegister(records, letters, rows, sunk, events, requests, &places, &delays,
+	r.MustRegister(records, letters, rows, sunk, events, held, requests, &places, &delays,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return r
 })
@@ -62,8 +65,16 @@ func RollupRows(level string, n int64) { rows.WithLabelValues(level).Add(float64
 // Sink counts what a sink made of what it was given.
 func Sink(sink, outcome string, n int64) { sunk.WithLabelValues(sink, outcome).Add(float64(n)) }
 
-// Event counts anything else.
-func Event(stage, name string, n int64) { events.WithLabelValues(stage, name).Add(float64(n)) }
+// Held counts records that begin to wait in a stage for a timer, less than none where they go on.
+func Held(stage string, n int64) { held.WithLabelValues(stage).Add(float64(n)) }
+
+// Event counts anything else. A number below zero is passed over: Prometheus' counters take
+// none, and what only shows a job must not end it.
+func Event(stage, name string, n int64) {
+	if n > 0 {
+		events.WithLabelValues(stage, name).Add(float64(n))
+	}
+}
 
 // Request notes one request of a sink, from its start to its reply.
 func Request(sink string, took time.Duration) { requests.WithLabelValues(sink).Observe(took.Seconds()) }

@@ -21,6 +21,9 @@ func TestPrometheusIsAnswered(t *testing.T) {
 	RollupRows("1m", 3)
 	Sink("files", "new", 5)
 	Event("geoip", "reload", 1)
+	Event("geoip", "reload", -1)
+	Held("observations", 5)
+	Held("observations", -2)
 	Request("sink_elasticsearch", 30*time.Millisecond)
 	Delay("fra", 3, 4)
 	Delay("fra", len(DelayBounds), 1)
@@ -39,6 +42,7 @@ func TestPrometheusIsAnswered(t *testing.T) {
 		`flowbeam_rollup_rows_total{level="1m"} 3`,
 		`flowbeam_sink_records_total{outcome="new",sink="files"} 5`,
 		`flowbeam_events_total{name="reload",stage="geoip"} 1`,
+		`flowbeam_held_records{stage="observations"} 3`,
 		`flowbeam_sink_request_seconds_bucket{sink="sink_elasticsearch",le="0.025"} 0`,
 		`flowbeam_sink_request_seconds_bucket{sink="sink_elasticsearch",le="0.05"} 1`,
 		`flowbeam_delay_seconds_bucket{data_center="fra",le="5"} 0`,

@@ -64,6 +64,8 @@ func show(c flow.Count, beamCounter func(name string)) {
 		default:
 			metrics.Event(c.Stage, c.Name, c.N)
 		}
+	case c.Name == "held":
+		metrics.Held(c.Stage, c.N)
 	case c.Name == "read", c.Name == "duplicates", c.Name == "gaps":
 		record(c.Name)
 	case c.Stage == "job" && c.Name == "runs":
