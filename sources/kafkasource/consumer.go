@@ -61,7 +61,7 @@ type queue struct {
 
 	mark     watermark.Partition // used by one bundle at a time
 	told     flow.Time           // to the runner, by a bundle
-	at       flow.Time           // the mark, as others see it
+	at       flow.Time           // the mark when the last bundle began: what others see
 	asked    time.Time           // when the brokers were last asked whether it has more
 	resumed  []commitPoint
 	handed   handedOver
@@ -295,18 +295,28 @@ func (x *consumer) move(q *queue, next int64) {
 	}
 }
 
-// lowest shows the queue's mark to others and returns the lowest that any has, zero where one
-// has none.
-func (x *consumer) lowest(q *queue) flow.Time {
+// begun shows the queue's mark to others. A bundle has begun, so the runner has what those
+// before it gave: what this one gives it will only have when it ends, and until then no other
+// partition may tell a watermark beyond it.
+func (x *consumer) begun(q *queue) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	q.at = q.mark.At
-	low := q.at
+}
+
+// lowest is the lowest mark of all: the queue's own as it is now, those of others as the runner
+// has them. It is zero where one has none.
+func (x *consumer) lowest(q *queue) flow.Time {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	low := q.mark.At
 	if awaited.any(x.c.Instance) {
 		low = 0
 	}
 	for _, other := range x.queues {
-		low = min(low, other.at)
+		if other != q {
+			low = min(low, other.at)
+		}
 	}
 	return low
 }
@@ -349,7 +359,7 @@ func (x *consumer) turn(q *queue) bool {
 	defer x.mu.Unlock()
 	for _, other := range x.queues {
 		waits := len(other.records) > 0 || other.next < other.end || other.fetched.IsZero()
-		if waits && other.at < q.at {
+		if waits && other != q && other.at < q.mark.At {
 			return false
 		}
 	}

@@ -231,7 +231,7 @@ func (r *reader) begin(we *sdf.ManualWatermarkEstimator, rt *sdf.LockRTracker, p
 		b.queue.mark.Reset(state)
 		b.queue.told = state
 	}
-	r.consumer.lowest(b.queue)
+	r.consumer.begun(b.queue)
 	r.consumer.commit(b.queue)
 	return b
 }
