@@ -639,6 +639,7 @@ func (e *encoder) rollups(b *RollupBatch) {
 		e.i64(int64(r.Window))
 		e.i64(int64(r.Length))
 		e.i64(r.Records)
+		e.i64(r.Revision)
 		e.values(r.Group)
 		e.values(r.Measures)
 	}
@@ -648,7 +649,7 @@ func (d *decoder) rollups(b *RollupBatch) {
 	b.Level = d.str()
 	b.Fields = d.strs()
 	b.Measures = d.strs()
-	n := d.count(5)
+	n := d.count(6)
 	if n == 0 {
 		return
 	}
@@ -658,6 +659,7 @@ func (d *decoder) rollups(b *RollupBatch) {
 		r.Window = Time(d.i64())
 		r.Length = time.Duration(d.i64())
 		r.Records = d.i64()
+		r.Revision = d.i64()
 		r.Group = d.values()
 		r.Measures = d.values()
 		if len(r.Group) != len(b.Fields) || len(r.Measures) != len(b.Measures) {

@@ -111,7 +111,7 @@ func TestADocumentHasEveryFieldOfTheMappingAndNoOther(t *testing.T) {
 	check("dead letters", Failures.ElasticMapping(), NewECS(&Failures).Append(nil, f), "event.original")
 	rollups := RollupTable("1m", []string{"user_id", "destination_country"}, []Kind{KindString, KindString}, []string{"flows", "source_rtt_p95"}, []Kind{KindInt, KindFloat})
 	check("rollups", rollups.ElasticMapping(), NewECS(rollups).Append(nil, &Rollup{
-		Window: TimeOf(time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)), Length: time.Minute, Records: 3,
+		Window: TimeOf(time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)), Length: time.Minute, Records: 3, Revision: 2,
 		Group: []Value{StringValue("u"), StringValue("DE")}, Measures: []Value{IntValue(3), FloatValue(1.5)},
 	}))
 }

@@ -103,7 +103,7 @@ func (d *shardIDs) put(id flow.ID, version int64) {
 }
 
 // refresh reads the ids of the listed parts that are not known yet.
-func (d *shardIDs) refresh(ctx context.Context, s Store, dir string, parts []Object, idColumn, versionColumn string) error {
+func (d *shardIDs) refresh(ctx context.Context, s Store, dir string, parts []Object, idColumn string, versionColumns []string) error {
 	listed := make(map[Object]bool, len(parts))
 	for _, p := range parts {
 		listed[p] = true
@@ -118,7 +118,7 @@ func (d *shardIDs) refresh(ctx context.Context, s Store, dir string, parts []Obj
 		if d.parts[p] {
 			continue
 		}
-		if err := readIDs(ctx, s, dir+"/"+p.Name, idColumn, versionColumn, d.put); err != nil {
+		if err := readIDs(ctx, s, dir+"/"+p.Name, idColumn, versionColumns, d.put); err != nil {
 			return err
 		}
 		d.parts[p] = true
@@ -126,8 +126,8 @@ func (d *shardIDs) refresh(ctx context.Context, s Store, dir string, parts []Obj
 	return nil
 }
 
-// readIDs reads the id column of a part, and the version column if there is one.
-func readIDs(ctx context.Context, s Store, name, idColumn, versionColumn string, put func(flow.ID, int64)) error {
+// readIDs reads the id column of a part, and the columns of its version if there are any.
+func readIDs(ctx context.Context, s Store, name, idColumn string, versionColumns []string, put func(flow.ID, int64)) error {
 	format, comp, err := formatOf(extensionOf(name))
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -138,23 +138,30 @@ func readIDs(ctx context.Context, s Store, name, idColumn, versionColumn string,
 	}
 	defer f.Close()
 	cols := []column{{idColumn, flow.KindID}}
-	if versionColumn != "" {
-		cols = append(cols, column{versionColumn, flow.KindInt})
+	for _, c := range versionColumns {
+		cols = append(cols, column{c, flow.KindInt})
 	}
 	err = readColumns(f, format, comp, cols, func(v []flow.Value) error {
 		id, err := flow.ParseID(v[0].Str)
 		if err != nil {
 			return err
 		}
-		var version int64
-		if versionColumn != "" {
-			version = v[1].Int
-		}
-		put(id, version)
+		put(id, versionOf(v[1:]))
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("read the ids of %s: %w", name, err)
 	}
 	return nil
+}
+
+// versionOf is the version that its columns hold: one, or a rollup's revision and records.
+func versionOf(v []flow.Value) int64 {
+	switch len(v) {
+	case 0:
+		return 0
+	case 1:
+		return v[0].Int
+	}
+	return flow.RollupVersion(v[0].Int, v[1].Int)
 }

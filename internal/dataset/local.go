@@ -21,7 +21,7 @@ const tmpDir = "_tmp"
 // NFS, where rename would replace it in silence.
 type localStore struct {
 	root string
-	// fault, in tests, makes the store fail at a point: written, linked, replied.
+	// fault, in tests, makes the store fail at a point: written, linked, replied, removed.
 	fault func(point string) error
 }
 
@@ -112,6 +112,20 @@ func (s *localStore) Stage(_ context.Context, write func(io.Writer) error) (_ St
 		return nil, err
 	}
 	return &localStaged{s: s, tmp: path, size: cw.n}, nil
+}
+
+func (s *localStore) Remove(_ context.Context, name string) error {
+	path := s.path(name)
+	if err := os.Remove(path); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	if err := s.at("removed"); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
 }
 
 func (s *localStore) Sweep(_ context.Context, before time.Time) error {

@@ -112,6 +112,14 @@ func (s *objectStore) Stage(_ context.Context, write func(io.Writer) error) (Sta
 	return &objectStaged{s, sp}, nil
 }
 
+func (s *objectStore) Remove(ctx context.Context, name string) error {
+	key, err := objectstore.Join(s.prefix, name)
+	if err != nil {
+		return err
+	}
+	return s.bucket.Remove(ctx, key)
+}
+
 // Sweep: spools go with their process. What S3 keeps of uploads that never ended is removed.
 func (s *objectStore) Sweep(ctx context.Context, before time.Time) error {
 	return s.bucket.Sweep(ctx, s.prefix, before)

@@ -193,31 +193,14 @@ func Shards(ctx context.Context, dir, table, bucket string) ([]int, error) {
 // one; else the first in the order of the paths (one id stands in two partitions only if
 // a record came again with another value in a partition field).
 func (r *Reader[T]) Read(ctx context.Context, bucket string, shard int, f func(*T) error) error {
-	start, err := parseBucket(bucket, r.length)
+	names, err := r.parts(ctx, bucket, shard)
 	if err != nil {
 		return err
-	}
-	dirs, err := shardDirs(ctx, r.store, bucketPath(start, r.length), len(r.layout.Partition))
-	if err != nil {
-		return err
-	}
-	var names []string
-	for _, d := range dirs {
-		if k, _ := shardNumber(d); k != shard {
-			continue
-		}
-		parts, _, err := listParts(ctx, r.store, d)
-		if err != nil {
-			return err
-		}
-		for _, p := range parts {
-			names = append(names, d+"/"+p.Name)
-		}
 	}
 	best := map[flow.ID]int64{} // the highest version
 	if r.spec.Version != nil {
 		for _, n := range names {
-			err := readIDs(ctx, r.store, n, r.spec.Table.Columns[0].Name, r.spec.VersionColumn, func(id flow.ID, v int64) {
+			err := readIDs(ctx, r.store, n, r.spec.Table.Columns[0].Name, r.spec.VersionColumns, func(id flow.ID, v int64) {
 				if b, ok := best[id]; !ok || v > b {
 					best[id] = v
 				}

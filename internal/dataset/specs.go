@@ -19,6 +19,15 @@ func Records() Spec[flow.Record] {
 	}
 }
 
+// RevisedRecords is [Records] of which the highest revision counts: a replacement is a row of its
+// own until what it replaces is pruned.
+func RevisedRecords() Spec[flow.Record] {
+	s := Records()
+	s.Version = func(r *flow.Record) int64 { return r.Revision }
+	s.VersionColumns = []string{"revision"}
+	return s
+}
+
 // Failures keeps dead letters by the time of their source: their own is not to be trusted.
 func Failures() Spec[flow.Failure] {
 	return Spec[flow.Failure]{
@@ -64,12 +73,16 @@ func RollupTableOf(t *flow.Table[flow.Rollup]) (RollupTable, error) {
 }
 
 // Rollups keeps the rows of one rollup level by their windows; of one window and group
-// the row with the most records counts.
+// the row of the highest flow.Rollup.Version counts.
 func Rollups(r RollupTable) Spec[flow.Rollup] {
 	fields := slices.Clone(r.Fields)
 	set := map[string]func(*flow.Rollup, flow.Value) error{
+		"revision": func(row *flow.Rollup, v flow.Value) error {
+			row.Revision = v.Int
+			return nil
+		},
 		"window_end": func(row *flow.Rollup, v flow.Value) error {
-			t, err := timeOf(v)
+			t, err := TimeOf(v)
 			row.Length = time.Duration(t - row.Window)
 			return err
 		},
@@ -90,12 +103,12 @@ func Rollups(r RollupTable) Spec[flow.Rollup] {
 		Init: func(row *flow.Rollup) {
 			row.Group, row.Measures = make([]flow.Value, len(r.Fields)), make([]flow.Value, len(r.Measures))
 		},
-		SetDerived:    set,
-		Table:         flow.RollupTable(r.Level, r.Fields, r.FieldKinds, r.Measures, r.MeasureKinds),
-		ID:            func(row *flow.Rollup) flow.ID { return row.ID(fields) },
-		Time:          func(row *flow.Rollup) flow.Time { return row.Window },
-		Version:       func(row *flow.Rollup) int64 { return row.Records },
-		VersionColumn: "records",
+		SetDerived:     set,
+		Table:          flow.RollupTable(r.Level, r.Fields, r.FieldKinds, r.Measures, r.MeasureKinds),
+		ID:             func(row *flow.Rollup) flow.ID { return row.ID(fields) },
+		Time:           func(row *flow.Rollup) flow.Time { return row.Window },
+		Version:        func(row *flow.Rollup) int64 { return row.Version() },
+		VersionColumns: []string{"revision", "records"},
 	}
 }
 
@@ -104,11 +117,12 @@ func typed(v flow.Value, kind flow.Kind) (flow.Value, error) {
 	if kind != flow.KindTime {
 		return v, nil
 	}
-	t, err := timeOf(v)
+	t, err := TimeOf(v)
 	return flow.TimeValue(t), err
 }
 
-func timeOf(v flow.Value) (flow.Time, error) {
+// TimeOf is a value as a time, which some formats give as text.
+func TimeOf(v flow.Value) (flow.Time, error) {
 	if v.Kind != flow.KindString {
 		return flow.Time(v.Int), nil
 	}

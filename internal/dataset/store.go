@@ -23,6 +23,8 @@ type Store interface {
 	// Stage has write produce an object under no name yet. Where write or the store fails,
 	// nothing of it stays.
 	Stage(ctx context.Context, write func(io.Writer) error) (Staged, error)
+	// Remove takes an object away; one that is not there is no error.
+	Remove(ctx context.Context, name string) error
 	// Sweep removes what crashed writers left behind before the given time.
 	Sweep(ctx context.Context, before time.Time) error
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"sync"
@@ -24,9 +25,9 @@ type Spec[T any] struct {
 	// KeepUnknown puts rows without a time under dt=unknown; else they are rejected.
 	KeepUnknown bool
 	// Version makes the dataset a set of rows by id of which the highest version counts;
-	// VersionColumn holds it. nil: a row once written is never written again.
-	Version       func(*T) int64
-	VersionColumn string
+	// VersionColumns hold it. nil: a row once written is never written again.
+	Version        func(*T) int64
+	VersionColumns []string
 	// Init prepares a zero row for reading; nil: it needs nothing.
 	Init func(*T)
 	// SetDerived reads back derived columns that hold what no other column does.
@@ -288,7 +289,8 @@ func (b *Bundle[T]) Touched() []string {
 
 // commit makes the group's new rows the next part of their directory.
 func (w *Writer[T]) commit(ctx context.Context, g *group[T]) (st Stats, err error) {
-	known := w.ids.get(w.cfg.Dir+"\x00"+g.dir, w.spec.Version != nil)
+	// What is known of a set is ids alone, or versions too.
+	known := w.ids.get(fmt.Sprintf("%s\x00%t\x00%s", w.cfg.Dir, w.spec.Version != nil, g.dir), w.spec.Version != nil)
 	var staged Staged
 	var written []bool // the skip mask that staged was written with
 	defer func() {
@@ -301,6 +303,9 @@ func (w *Writer[T]) commit(ctx context.Context, g *group[T]) (st Stats, err erro
 			return Stats{}, err
 		}
 		next, skip, fresh, err := w.filter(ctx, known, g)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // a part was pruned after it was listed
+		}
 		if err != nil {
 			return Stats{}, err
 		}
@@ -375,7 +380,7 @@ func (w *Writer[T]) filter(ctx context.Context, known *shardIDs, g *group[T]) (n
 		return 0, nil, 0, err
 	}
 	if len(parts) > 0 || len(known.parts) > 0 {
-		if err := known.refresh(ctx, w.store, g.dir, parts, w.idCol, w.spec.VersionColumn); err != nil {
+		if err := known.refresh(ctx, w.store, g.dir, parts, w.idCol, w.spec.VersionColumns); err != nil {
 			return 0, nil, 0, err
 		}
 		w.ids.counted(known, known.len())

@@ -56,7 +56,7 @@ func Failures() Kind[flow.Failure] {
 }
 
 // Rollups are the rows of one rollup level: rollup id, window start. Of the messages with
-// one id the one with the most records counts.
+// one id the one of the highest flow.Rollup.Version counts.
 func Rollups(r dataset.RollupTable) Kind[flow.Rollup] {
 	t := flow.RollupTable(r.Level, r.Fields, r.FieldKinds, r.Measures, r.MeasureKinds)
 	return Kind[flow.Rollup]{

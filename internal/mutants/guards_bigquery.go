@@ -61,8 +61,8 @@ var bigqueryGuards = []guard{
 		name: "bigquerysink/upsert-number",
 		why:  "as decimal text the record count is compared as another number, and an older row wins",
 		file: "sinks/bigquerysink/write.go",
-		old:  "uint64(max(r.Records, 0)), 16)",
-		new:  "uint64(max(r.Records, 0))&15, 16)",
+		old:  "uint64(max(r.Version(), 0)), 16)",
+		new:  "uint64(max(r.Version(), 0))&15, 16)",
 		test: "TestRollupsAreUpsertedByTheirRecordCount",
 	}, {
 		name: "bigquerysink/plan-before-job",

@@ -2,6 +2,20 @@ package main
 
 var elasticGuards = []guard{
 	{
+		name: "elastic/remove-below-the-revision",
+		why:  "a replacement removes what it has just written",
+		file: "sinks/elasticsink/remove.go",
+		old:  `object{"lt": revision}`,
+		new:  `object{"lt": revision + 1}`,
+		test: "TestWhatWasReplacedIsRemoved",
+	}, {
+		name: "elastic/remove-as-found",
+		why:  "a document that was written over between the search and its removal goes",
+		file: "sinks/elasticsink/remove.go",
+		old:  "h.Index, h.ID, h.SeqNo, h.Term)",
+		new:  "h.Index, h.ID, h.SeqNo+1, h.Term)",
+		test: "TestWhatWasReplacedIsRemoved",
+	}, {
 		name: "elasticsink/create",
 		why:  "a document is written over by a later copy that may be the poorer one",
 		file: "sinks/elasticsink/writer.go",
@@ -75,8 +89,8 @@ var elasticGuards = []guard{
 		name: "elasticsink/login-is-no-dead-letter",
 		why:  "an expired key makes dead letters of the whole stream",
 		file: "sinks/elasticsink/verdict.go",
-		old:  "		return denied\n	case s == http.StatusNotFound:",
-		new:  "		return rejected\n	case s == http.StatusNotFound:",
+		old:  "		return denied\n	case s == http.StatusNotFound &&",
+		new:  "		return rejected\n	case s == http.StatusNotFound &&",
 		test: "TestWhatIsNotTheDocumentsFaultFailsTheBundle",
 	}, {
 		name: "elasticsink/full-cluster-is-no-dead-letter",

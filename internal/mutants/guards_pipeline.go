@@ -2,6 +2,62 @@ package main
 
 var pipelineGuards = []guard{
 	{
+		name: "job/replaced-by-id",
+		why:  "a record that moved to another time stays at its old one too, if another copy of it was stored",
+		file: "sources/datasetsource/superseded.go",
+		old:  "event, again := now[p.id]",
+		new:  "event, again := now[p.id], false",
+		test: "TestWhatAReplacementSupersedes",
+	}, {
+		name: "job/replaced-by-position",
+		why:  "what a corrected parser refuses stays stored as a record",
+		file: "sources/datasetsource/superseded.go",
+		old:  "if _, ok := positions[p.position]; ok {",
+		new:  "if _, ok := positions[p.position]; ok && false {",
+		test: "TestWhatAReplacementSupersedes",
+	}, {
+		name: "job/replaced-by-position-and-time",
+		why:  "a file or a topic that was made anew has its old records removed",
+		file: "sources/datasetsource/superseded.go",
+		old:  "binary.BigEndian.PutUint64(n[16:], uint64(received.Truncate(time.Microsecond)))",
+		new:  "_ = received",
+		test: "TestWhatAReplacementSupersedes",
+	}, {
+		name: "job/rollups-without-what-moved",
+		why:  "a window counts a record still that a replacement has taken out of it",
+		file: "sources/datasetsource/read.go",
+		old:  "return r.Revision >= f.Revision || !drop[r.ID]",
+		new:  "return true || drop[r.ID]",
+		test: "TestWhatAReplacementSupersedes",
+	}, {
+		name: "filesink/prune-below-the-revision",
+		why:  "a prune takes the replacement for what it replaces",
+		file: "sinks/filesink/prune.go",
+		old:  "return r.Revision < f.Revision && ids[r.ID]",
+		new:  "return ids[r.ID]",
+		test: "TestPruneLeavesTheReplacement",
+	}, {
+		name: "job/rollup-retraction",
+		why:  "a group that a replacement has emptied keeps its old row",
+		file: "pipelines/internal/job/replace.go",
+		old:  "row.Records, row.Revision, row.Measures = 0, f.Revision,",
+		new:  "row.Records, row.Revision, row.Measures = 0, 0,",
+		test: "TestAReplacementGivesWhatACleanRunGives",
+	}, {
+		name: "job/rollup-revision",
+		why:  "what comes after a replacement corrects its rollups no more",
+		file: "pipelines/internal/job/replace.go",
+		old:  "return last.Revision, err\n",
+		new:  "return 0 * last.Revision, err\n",
+		test: "TestAReplacementGivesWhatACleanRunGives",
+	}, {
+		name: "job/replaced-once-a-revision",
+		why:  "rollups of a second replacement at one revision lose to those of the first",
+		file: "pipelines/internal/job/replace.go",
+		old:  "case last.Done && o.Revision <= last.Revision:",
+		new:  "case last.Done && o.Revision < last.Revision:",
+		test: "TestWhatAReplacementNeedsIsSaidBeforeTheRun",
+	}, {
 		name: "job/no-splits-within-a-key",
 		why:  "Prism runs two bundles of one key at once: some hundred duplicates of millions reach the rollups",
 		file: "pipelines/internal/job/run.go",

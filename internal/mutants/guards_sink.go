@@ -2,6 +2,27 @@ package main
 
 var sinkGuards = []guard{
 	{
+		name: "dataset/prune-goes-on",
+		why:  "a prune that was cut off between the new part and the old one leaves rows in both for ever",
+		file: "internal/dataset/replace.go",
+		old:  "drop(row) || l.part > i ||",
+		new:  "drop(row) ||",
+		test: "TestAPruneThatIsCutOffAnywhereConverges",
+	}, {
+		name: "dataset/prune-last-number",
+		why:  "a late copy of a prune removes the part that a number was given to again",
+		file: "internal/dataset/replace.go",
+		old:  "gone < len(skip) || i == len(parts)-1 && !written",
+		new:  "gone < len(skip) || false && !written",
+		test: "TestPruneLeavesTheLastNumberTaken",
+	}, {
+		name: "dataset/pruned-while-listed",
+		why:  "a part that is pruned while another writes fails that writer's bundle",
+		file: "internal/dataset/writer.go",
+		old:  "			continue // a part was pruned after it was listed\n",
+		new:  "			return Stats{}, err\n",
+		test: "TestPrunesAndWritersAtOnceLeaveASet",
+	}, {
 		name: "dataset/ids-already-there",
 		why:  "the same job again over its own output doubles every record",
 		file: "internal/dataset/writer.go",

@@ -18,7 +18,7 @@ func main() {
 	p := job.Program{
 		Name:    "flows",
 		About:   "flow records in, deduplicated, enriched, counted by windows, and written",
-		Without: []string{"dead_letters", "raw"},
+		Without: []string{"dead_letters", "raw", "replace"},
 	}
 	os.Exit(p.Main(os.Args[1:], os.Stderr))
 }

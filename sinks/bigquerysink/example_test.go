@@ -65,6 +65,17 @@ func ExampleLoadOn() {
 	// true
 }
 
+// After a replacement of revision 3 was written: what it put to other times, and what it has no
+// more, goes.
+func ExampleRemoveMoved() {
+	_, s := beam.NewPipelineWithRoot()
+	moved, gone := beam.Create(s, flow.Batch{}), beam.Create(s, flow.Batch{}) // of datasetsource.Superseded
+	counts := bigquerysink.RemoveMoved(s, moved, "acme.net.flows", 3)
+	fmt.Println(counts.IsValid(), bigquerysink.Remove(s, gone, "acme.net.flows", 3).IsValid())
+	// Output:
+	// true true
+}
+
 func ExampleInstall() {
 	flows := bigquerysink.FlowsTable("flows")
 	flows.Partition, flows.Expiry, flows.RequireFilter = "day", 90*24*time.Hour, true

@@ -39,7 +39,7 @@ func Write(s beam.Scope, batches beam.PCollection, table string, opts ...Option)
 
 // WriteRollups upserts a PCollection<flow.RollupBatch> of one level into a table whose
 // primary key is rollup_id, by the Storage Write API; rollup is what flow.RollupTable made
-// for the level. Of the rows of one window and group the one with the most records wins, in
+// for the level. Of the rows of one window and group the one of the highest flow.Rollup.Version wins, in
 // whatever order they come: it is a set sink. With AppendOnly rows are appended.
 func WriteRollups(s beam.Scope, rows beam.PCollection, table string, rollup *flow.Table[flow.Rollup], opts ...Option) Result {
 	r, err := dataset.RollupTableOf(rollup)
@@ -158,18 +158,25 @@ func (f *rollupsFn) Setup(ctx context.Context) error {
 	return f.sink.open(ctx, f.Table, f.Options)
 }
 
-// upsertTail writes the pseudocolumns of an upsert: a row with more records is the newer.
-// The sequence number is a text of hexadecimal digits, compared as a number.
+// upsertTail writes the pseudocolumns of a change: the row of the highest version counts, and
+// one of no records removes its group. The sequence number is a text of hexadecimal digits,
+// compared as a number.
 func upsertTail(number int) func([]byte, *flow.Rollup) []byte {
-	kind := binary.AppendUvarint(nil, uint64(number)<<3|2)
-	kind = append(kind, byte(len("UPSERT")))
-	kind = append(kind, "UPSERT"...)
+	change := func(kind string) []byte {
+		b := binary.AppendUvarint(nil, uint64(number)<<3|2)
+		return append(append(b, byte(len(kind))), kind...)
+	}
+	upsert, remove := change("UPSERT"), change("DELETE")
 	sequence := binary.AppendUvarint(nil, uint64(number+1)<<3|2)
 	return func(b []byte, r *flow.Rollup) []byte {
-		b = append(b, kind...)
+		if r.Records > 0 {
+			b = append(b, upsert...)
+		} else {
+			b = append(b, remove...)
+		}
 		b = append(append(b, sequence...), 0)
 		at := len(b)
-		b = strconv.AppendUint(b, uint64(max(r.Records, 0)), 16)
+		b = strconv.AppendUint(b, uint64(max(r.Version(), 0)), 16)
 		b[at-1] = byte(len(b) - at)
 		return b
 	}

@@ -31,6 +31,31 @@ func ExampleWrite() {
 	// flowbeam-flow-prod-2026.01.02 1000
 }
 
+// Records that a replacement has no more go, if they are of a lower revision.
+func ExampleRemove() {
+	address, show, stop := elasticsink.StartServer()
+	defer stop()
+
+	cluster := elasticsink.Cluster{Addresses: []string{address}}
+	records := flowtest.Records(1000, 1)
+	for i := range records {
+		records[i].Revision = int64(i % 2)
+	}
+	p, s := beam.NewPipelineWithRoot()
+	elasticsink.Write(s, beam.Create(s, flow.Batch{Records: records}), cluster, elasticsink.Namespace("prod"))
+	if err := ptest.Run(p); err != nil {
+		fmt.Println(err)
+	}
+	p, s = beam.NewPipelineWithRoot()
+	gone := beam.Create(s, flow.Batch{Records: records[:100]}) // of datasetsource.Superseded
+	elasticsink.Remove(s, gone, cluster, 1, elasticsink.Namespace("prod"))
+	fmt.Println(ptest.Run(p))
+	show()
+	// Output:
+	// <nil>
+	// flowbeam-flow-prod-2026.01.02 950
+}
+
 func ExampleWriteRollups() {
 	address, show, stop := elasticsink.StartServer()
 	defer stop()

@@ -39,12 +39,15 @@ type fake struct {
 	lines   []int // of each bulk request
 	largest int   // bytes of a bulk request
 	active  int
-	most    int // bulk requests at a time
+	seq     int64
+	found   func() // called between a search and its reply
+	most    int    // bulk requests at a time
 }
 
 // stored is a document.
 type stored struct {
 	version int64
+	seq     int64 // of its last write
 	doc     string
 }
 
@@ -119,6 +122,14 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Unlock()
 	if login != "" && r.Header.Get("Authorization") != login {
 		reply(w, 401, `{"error":{"type":"security_exception","reason":"unable to authenticate with `+r.Header.Get("Authorization")+`"},"status":401}`)
+		return
+	}
+	if strings.HasSuffix(r.URL.Path, "/_search") {
+		f.search(w, body)
+		return
+	}
+	if strings.HasSuffix(r.URL.Path, "/_refresh") {
+		reply(w, 200, `{}`)
 		return
 	}
 	if r.URL.Path != "/_bulk" {
@@ -241,13 +252,16 @@ func (f *fake) apply(body []byte, busy bool) (items []string, bad string) {
 			ID          string `json:"_id"`
 			Version     *int64 `json:"version"`
 			VersionType string `json:"version_type"`
+			SeqNo       *int64 `json:"if_seq_no"`
 		}
 		if err := json.Unmarshal(line, &action); err != nil || len(action) != 1 {
 			return nil, fmt.Sprintf("Malformed action/metadata line [%d]", 2*i+1)
 		}
-		doc, err := lines.ReadBytes('\n')
-		if err != nil {
-			return nil, "no document"
+		var doc []byte
+		if _, ok := action["delete"]; !ok {
+			if doc, err = lines.ReadBytes('\n'); err != nil {
+				return nil, "no document"
+			}
 		}
 		for op, a := range action {
 			item := func(status int, rest string) {
@@ -256,8 +270,21 @@ func (f *fake) apply(body []byte, busy bool) (items []string, bad string) {
 			fail := func(status int, typ, reason string) {
 				item(status, fmt.Sprintf(`"error":{"type":%q,"reason":%q,"caused_by":{"type":"why","reason":"because"}}`, typ, reason))
 			}
-			if !indexName.MatchString(a.Index) || len(a.ID) != 32 || op != "create" && op != "index" {
+			if !indexName.MatchString(a.Index) || len(a.ID) != 32 || op != "create" && op != "index" && op != "delete" {
 				return nil, fmt.Sprintf("op %q index %q id %q", op, a.Index, a.ID)
+			}
+			if op == "delete" {
+				old, ok := f.indices[a.Index][a.ID]
+				switch {
+				case !ok:
+					item(404, `"result":"not_found"`)
+				case a.SeqNo != nil && *a.SeqNo != old.seq, a.SeqNo == nil && (a.VersionType != "external_gte" || *a.Version < old.version):
+					fail(409, "version_conflict_engine_exception", "it has changed")
+				default:
+					delete(f.indices[a.Index], a.ID)
+					item(200, `"result":"deleted"`)
+				}
+				continue
 			}
 			if !json.Valid(doc) {
 				fail(400, "document_parsing_exception", "no JSON")
@@ -293,6 +320,8 @@ func (f *fake) apply(body []byte, busy bool) (items []string, bad string) {
 			if a.Version != nil {
 				s.version = *a.Version
 			}
+			f.seq++
+			s.seq = f.seq
 			docs[a.ID] = s
 			if ok {
 				item(200, fmt.Sprintf(`"_version":%d,"result":"updated"`, s.version))
@@ -301,6 +330,42 @@ func (f *fake) apply(body []byte, busy bool) (items []string, bad string) {
 			}
 		}
 	}
+}
+
+// search finds what Remove asks for.
+func (f *fake) search(w http.ResponseWriter, body []byte) {
+	var q struct {
+		Query struct {
+			Bool struct {
+				Filter []struct {
+					IDs   struct{ Values []string }
+					Range map[string]struct{ LT *int64 }
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(body, &q); err != nil || len(q.Query.Bool.Filter) != 3 {
+		reply(w, 400, fmt.Sprintf(`{"error":{"type":"parsing_exception","reason":%q},"status":400}`, body))
+		return
+	}
+	ids, below := q.Query.Bool.Filter[0].IDs.Values, *q.Query.Bool.Filter[2].Range["flowbeam.revision"].LT
+	var hits []string
+	f.mu.Lock()
+	for index, docs := range f.indices {
+		for id, d := range docs {
+			var doc struct{ Flowbeam struct{ Revision int64 } }
+			json.Unmarshal([]byte(d.doc), &doc)
+			if slices.Contains(ids, id) && doc.Flowbeam.Revision < below {
+				hits = append(hits, fmt.Sprintf(`{"_index":%q,"_id":%q,"_seq_no":%d,"_primary_term":1}`, index, id, d.seq))
+			}
+		}
+	}
+	found := f.found
+	f.mu.Unlock()
+	if found != nil {
+		found()
+	}
+	reply(w, 200, `{"hits":{"hits":[`+strings.Join(hits, ",")+`]}}`)
 }
 
 // document is a stored document.

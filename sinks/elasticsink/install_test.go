@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -51,7 +52,7 @@ func TestInstallAsksForPoliciesAndTemplates(t *testing.T) {
 	for path, parts := range map[string][]string{
 		"/_ilm/policy/flowbeam-flow-prod": {`"delete":{"actions":{"delete":{}},"min_age":"720h"}`, `"set_priority":{"priority":100}`, `"_meta":{`, `"managed_by":"flowbeam"`},
 		"/_index_template/flowbeam-flow-prod": {`"index_patterns":["flowbeam-flow-prod-*"]`, `"lifecycle":{"name":"flowbeam-flow-prod","parse_origination_date":true}`, `"number_of_shards":3`, `"number_of_replicas":2`,
-			`"aliases":{"flowbeam-flow-prod":{}}`, `"composed_of":["flowbeam-flow-prod-mappings","flowbeam-flow-prod@custom"]`, `"ignore_missing_component_templates":["flowbeam-flow-prod@custom"]`, `"version":1`},
+			`"aliases":{"flowbeam-flow-prod":{}}`, `"composed_of":["flowbeam-flow-prod-mappings","flowbeam-flow-prod@custom"]`, `"ignore_missing_component_templates":["flowbeam-flow-prod@custom"]`, fmt.Sprintf(`"version":%d`, TemplatesVersion)},
 		"/_index_template/flowbeam-dead-letters-prod":              {`"lifecycle":{"name":"flowbeam-dead-letters-prod"}`},
 		"/_component_template/flowbeam-flow-prod-mappings":         {`"@timestamp":{"type":"date_nanos"}`, `"location":{"type":"geo_point"}`, `"dynamic":"strict"`},
 		"/_component_template/flowbeam-rollup-1m-prod-mappings":    {`"flows":{"type":"long"}`},
@@ -83,7 +84,7 @@ func TestInstallAsksForPoliciesAndTemplates(t *testing.T) {
 
 	// A policy that an operator made newer, or their own of the same name.
 	for path, body := range map[string]string{
-		"/_ilm/policy/flowbeam-flow-prod":      `{"policy":{"_meta":{"managed_by":"flowbeam","version":2},"phases":{}}}`,
+		"/_ilm/policy/flowbeam-flow-prod":      fmt.Sprintf(`{"policy":{"_meta":{"managed_by":"flowbeam","version":%d},"phases":{}}}`, TemplatesVersion+1),
 		"/_ilm/policy/flowbeam-rollup-1m-prod": `{"policy":{"phases":{}}}`,
 	} {
 		f.config[path] = json.RawMessage(body)

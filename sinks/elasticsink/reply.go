@@ -13,7 +13,7 @@ import (
 // of the reply.
 type result struct {
 	status int
-	word   []byte // created or updated, in quotes
+	word   []byte // created, updated, deleted or not_found, in quotes
 	err    []byte // the error object, or nil
 }
 

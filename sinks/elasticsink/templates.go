@@ -16,7 +16,7 @@ import (
 
 // TemplatesVersion is the version of what Install puts. Raise it with each change of a
 // mapping or of the templates, so that Install tells an older one from a newer one.
-const TemplatesVersion = 1
+const TemplatesVersion = 2
 
 // Templates says what Install makes for one namespace. The zero value is for records and
 // dead letters of the namespace default, by day, with the cluster's own settings.

@@ -15,7 +15,7 @@ type verdict uint8
 const (
 	created  verdict = iota // it was not there
 	there                   // it was there, and stays
-	replaced                // it was there, and was written over
+	replaced                // it was there, and was written over or taken away
 	rejected                // the store will never take it: a dead letter
 	again                   // the store cannot take it now
 	denied                  // these credentials may not write it
@@ -30,7 +30,7 @@ const (
 func judge(r result) verdict {
 	switch s := r.status; {
 	case s == http.StatusOK, s == http.StatusCreated:
-		if string(r.word) == `"updated"` {
+		if w := string(r.word); w == `"updated"` || w == `"deleted"` {
 			return replaced
 		}
 		return created
@@ -45,6 +45,8 @@ func judge(r result) verdict {
 			return again
 		}
 		return denied
+	case s == http.StatusNotFound && string(r.word) == `"not_found"`: // what was to go is gone
+		return there
 	case s == http.StatusNotFound: // no such index, and none may be made
 		return again
 	case s < 300:

@@ -195,6 +195,7 @@ func rollupSpec(r dataset.RollupTable, o *options) (spec[flow.Rollup], error) {
 	d := dataset.Rollups(r)
 	return spec[flow.Rollup]{
 		kind: kind, ecs: flow.NewECS(d.Table), id: d.ID, time: d.Time, version: d.Version,
+		gone: func(row *flow.Rollup) bool { return row.Records == 0 },
 		fail: func(row *flow.Rollup, reason flow.Reason, err error) flow.Failure {
 			data := string(flow.AppendRow(nil, d.Table, row))
 			return flow.Failure{Stage: o.Stage, Reason: reason, Error: flow.ErrorText(err),

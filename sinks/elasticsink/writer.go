@@ -18,6 +18,7 @@ type spec[T any] struct {
 	id      func(*T) flow.ID
 	time    func(*T) flow.Time
 	version func(*T) int64 // with it a row is written over one that has no higher version
+	gone    func(*T) bool  // nil, or says that the row takes its document away
 	unknown bool           // rows without a time that fits are kept, in an index of their own
 	fail    func(row *T, reason flow.Reason, err error) flow.Failure
 }
@@ -119,7 +120,13 @@ func (w *writer[T]) add(row *T) error {
 	}
 	r := w.now
 	begin := len(r.body)
-	b := append(r.body, head...)
+	gone := w.spec.gone != nil && w.spec.gone(row)
+	b := r.body
+	if gone {
+		b = append(append(b, `{"delete"`...), head[len(`{"`+w.heads.op+`"`):]...)
+	} else {
+		b = append(b, head...)
+	}
 	b = flow.AppendID(b, id)
 	if w.spec.version == nil {
 		b = append(b, "\"}}\n"...)
@@ -133,13 +140,17 @@ func (w *writer[T]) add(row *T) error {
 		b = strconv.AppendInt(b, v, 10)
 		b = append(b, "}}\n"...)
 	}
-	document := len(b)
-	b = w.spec.ecs.Append(b, row)
-	if err := checkLine(b[document:]); err != nil {
-		w.reject(row, flow.ReasonRejected, err)
-		return nil
+	if gone {
+		r.body = b // no document
+	} else {
+		document := len(b)
+		b = w.spec.ecs.Append(b, row)
+		if err := checkLine(b[document:]); err != nil {
+			w.reject(row, flow.ReasonRejected, err)
+			return nil
+		}
+		r.body = append(b, '\n')
 	}
-	r.body = append(b, '\n')
 	if len(r.body) > w.o.RequestBytes && len(r.rows) > 0 {
 		// It is the first of the next request.
 		next := &request[T]{bulk: bulks.Get().(*bulk), rows: make([]*T, 0, cap(r.rows))}

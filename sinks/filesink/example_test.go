@@ -5,9 +5,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 	"github.com/flowbeam/flowbeam/flow"
 	"github.com/flowbeam/flowbeam/flowtest"
@@ -98,3 +101,36 @@ func ExampleWriteRaw() {
 	// _layout.json
 	// dt=2026-01-02/hour=03/shard-0/part-000001.avro
 }
+
+// A replacement of revision 1 is written beside what it replaces, which then goes.
+func ExamplePrune() {
+	dir, _ := os.MkdirTemp("", "flows")
+	defer os.RemoveAll(dir)
+	records := flowtest.Records(100, 1)
+	ids := ""
+	for i := range records {
+		records[i].Revision, records[i].EventTime = 0, flow.TimeOf(flowtest.Start)
+		ids += string(records[i].ID[:])
+	}
+	p, s := beam.NewPipelineWithRoot()
+	filesink.Write(s, beam.Create(s, flow.Batch{Records: records}), dir)
+	if err := ptest.Run(p); err != nil {
+		fmt.Println(err)
+	}
+	again := slices.Clone(records)
+	for i := range again {
+		again[i].Revision = 1
+	}
+	p, s = beam.NewPipelineWithRoot()
+	w := filesink.Write(s, beam.Create(s, flow.Batch{Records: again}), dir, filesink.Replace())
+	old := beam.ParDo(s, inOneShard, beam.Create(s, []byte(ids))) // as datasetsource.Superseded finds them
+	counts := filesink.Prune(s, old, dir, 1, w.Counts)
+	passert.Equals(s, counts, flow.Count{Stage: "replace", Name: "pruned", N: 100}, flow.Count{Stage: "replace", Name: "parts", N: 1})
+	fmt.Println(ptest.Run(p))
+	// Output:
+	// <nil>
+}
+
+func init() { register.Function1x2(inOneShard) }
+
+func inOneShard(ids []byte) (string, []byte) { return "2026-01-02T03:00:00Z 0", ids }

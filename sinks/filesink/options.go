@@ -28,6 +28,7 @@ type options struct {
 	FlushRecords int
 	FlushBytes   int
 	Retry        delivery.Policy
+	Replace      bool
 }
 
 // Bucket sets the length of a time bucket, one directory each: minutes that divide the
@@ -86,6 +87,16 @@ func Compression(name string) Option {
 			return dataset.ValidateFormat(dataset.Parquet, dataset.Compression(name))
 		}
 		o.Compression = dataset.Compression(name)
+		return nil
+	}
+}
+
+// Replace writes a record over one of a lower revision: of one id in one directory the highest
+// revision counts. The older one stays in its part, where readers pass over it, until a
+// replacement prunes it. Of Write alone.
+func Replace() Option {
+	return func(o *options) error {
+		o.Replace = true
 		return nil
 	}
 }

@@ -71,8 +71,8 @@ func WriteRaw(s beam.Scope, raw beam.PCollection, dir string, opts ...Option) Re
 
 // WriteRollups writes a PCollection<flow.RollupBatch> of one level; table is what
 // flow.RollupTable made for it. The bucket follows from the window's start, the shard from
-// the group. A row is new if its group is not there yet or has fewer records there: of the
-// rows with one rollup_id the one with the most records counts, and readers take that one.
+// the group. A row is new if its group is not there yet or is older there: of the rows with
+// one rollup_id the one of the highest flow.Rollup.Version counts, and readers take that one.
 func WriteRollups(s beam.Scope, rows beam.PCollection, dir string, table *flow.Table[flow.Rollup], opts ...Option) Result {
 	r, err := dataset.RollupTableOf(table)
 	if err != nil {
@@ -160,7 +160,11 @@ type recordsFn struct {
 }
 
 func (f *recordsFn) Setup(ctx context.Context) error {
-	return f.sink.open(ctx, dataset.Records(), f.Options.config(f.Dir, dataset.WantRecords()))
+	spec := dataset.Records()
+	if f.Options.Replace {
+		spec = dataset.RevisedRecords()
+	}
+	return f.sink.open(ctx, spec, f.Options.config(f.Dir, dataset.WantRecords()))
 }
 
 func (f *recordsFn) StartBundle(context.Context, func(flow.FailureBatch), func(flow.Count), func(string)) {

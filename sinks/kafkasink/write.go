@@ -40,7 +40,7 @@ func Write(s beam.Scope, batches beam.PCollection, brokers []string, topic strin
 
 // WriteRollups writes a PCollection<flow.RollupBatch> of one level; table is what
 // flow.RollupTable made for it. The id is that of window and group, the timestamp the
-// window's start. Of the messages with one id the one with the most records counts, so a
+// window's start. Of the messages with one id the one of the highest flow.Rollup.Version counts, so a
 // compacted topic is not enough for a reader that asks for exact sums.
 func WriteRollups(s beam.Scope, rows beam.PCollection, brokers []string, topic string, table *flow.Table[flow.Rollup], opts ...Option) Result {
 	r, err := dataset.RollupTableOf(table)

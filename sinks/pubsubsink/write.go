@@ -38,7 +38,7 @@ func Write(s beam.Scope, batches beam.PCollection, project, topic string, opts .
 
 // WriteRollups publishes a PCollection<flow.RollupBatch> of one level; table is what
 // flow.RollupTable made for it. The id is that of window and group, event_time the window's
-// start. Of the messages with one id the one with the most records counts.
+// start. Of the messages with one id the one of the highest flow.Rollup.Version counts.
 func WriteRollups(s beam.Scope, rows beam.PCollection, project, topic string, table *flow.Table[flow.Rollup], opts ...Option) Result {
 	r, err := dataset.RollupTableOf(table)
 	if err != nil {

@@ -44,17 +44,44 @@ func ReadFailures(s beam.Scope, buckets beam.PCollection, dir string) beam.PColl
 	return beam.ParDo(s, &readFailuresFn{Dir: dir}, shards(s, buckets, dir, "dead_letters"))
 }
 
+// ReadRevised is [Read] of the records that a replacement of the given revision leaves: those of
+// old.IDs that are of a lower revision are left out, though they are stored still, and of two
+// rows of one id the one of the higher revision is given.
+func ReadRevised(s beam.Scope, buckets beam.PCollection, dir string, old Old, revision int64) beam.PCollection {
+	s = s.Scope("datasetsource.ReadRevised")
+	return beam.ParDo(s, &readRevisedFn{Dir: dir, Revision: revision}, beam.CoGroupByKey(s, named(s, buckets, dir, "flows"), old.IDs))
+}
+
+// ReadRollups reads the rows of one level of rollups in the named buckets of the dataset in dir,
+// as [Read] does records, into a PCollection<flow.RollupBatch>: of each id the newest row, rows of
+// no records too. table is what flow.RollupTable made for the level.
+func ReadRollups(s beam.Scope, buckets beam.PCollection, dir string, table *flow.Table[flow.Rollup]) beam.PCollection {
+	r, err := dataset.RollupTableOf(table)
+	if err != nil {
+		panic(fmt.Sprintf("datasetsource.ReadRollups: %v", err))
+	}
+	s = s.Scope("datasetsource.ReadRollups")
+	return beam.ParDo(s, &readRollupsFn{Dir: dir, Table: r}, shards(s, buckets, dir, table.Name))
+}
+
 // shards turns names of buckets into their shards, each once.
 func shards(s beam.Scope, buckets beam.PCollection, dir, table string) beam.PCollection {
-	named := beam.ParDo(s, &distinctFn{}, buckets)
-	once := beam.GroupByKey(s, named)
-	return beam.GroupByKey(s, beam.ParDo(s, &shardsFn{Dir: dir, Table: table}, once))
+	return beam.GroupByKey(s, named(s, buckets, dir, table))
+}
+
+// named are the shards of the named buckets, each once, as keys.
+func named(s beam.Scope, buckets beam.PCollection, dir, table string) beam.PCollection {
+	once := beam.GroupByKey(s, beam.ParDo(s, &distinctFn{}, buckets))
+	return beam.ParDo(s, &shardsFn{Dir: dir, Table: table}, once)
 }
 
 func init() {
 	register.DoFn3x0[context.Context, string, func(string, int64)](&distinctFn{})
 	register.DoFn4x1[context.Context, string, func(*int64) bool, func(string, int64), error](&shardsFn{})
 	register.DoFn4x1[context.Context, string, func(*int64) bool, func(flow.Batch), error](&readRecordsFn{})
+	register.DoFn5x1[context.Context, string, func(*int64) bool, func(*[]byte) bool, func(flow.Batch), error](&readRevisedFn{})
+	register.DoFn4x1[context.Context, string, func(*int64) bool, func(flow.RollupBatch), error](&readRollupsFn{})
+	register.Emitter1[flow.RollupBatch]()
 	register.DoFn4x1[context.Context, string, func(*int64) bool, func(flow.RawBatch), error](&readRawFn{})
 	register.DoFn4x1[context.Context, string, func(*int64) bool, func(flow.FailureBatch), error](&readFailuresFn{})
 	register.Emitter1[flow.Batch]()
@@ -100,10 +127,9 @@ const batchMax = 1000
 
 // read reads one shard and calls f for each row.
 func read[T any](ctx context.Context, dir, key string, spec dataset.Spec[T], f func(*T)) error {
-	var bucket string
-	var shard int
-	if _, err := fmt.Sscanf(key, "%s %d", &bucket, &shard); err != nil {
-		return fmt.Errorf("datasetsource: shard %q: %w", key, err)
+	bucket, shard, err := shardOf(key)
+	if err != nil {
+		return err
 	}
 	r, err := dataset.OpenReader(ctx, spec, dir)
 	if err != nil {
@@ -120,8 +146,23 @@ type readRecordsFn struct {
 }
 
 func (f *readRecordsFn) ProcessElement(ctx context.Context, key string, _ func(*int64) bool, emit func(flow.Batch)) error {
+	// Where something was replaced a row of a lower revision may not be pruned yet.
+	spec := dataset.Records()
+	if last, err := dataset.LastReplacement(ctx, f.Dir); err != nil {
+		return fmt.Errorf("datasetsource: %w", err)
+	} else if last.Revision > 0 {
+		spec = dataset.RevisedRecords()
+	}
+	return readRecords(ctx, f.Dir, key, spec, func(*flow.Record) bool { return true }, emit)
+}
+
+// readRecords reads the records of a shard that keep says are to be given.
+func readRecords(ctx context.Context, dir, key string, spec dataset.Spec[flow.Record], keep func(*flow.Record) bool, emit func(flow.Batch)) error {
 	var records []flow.Record
-	err := read(ctx, f.Dir, key, dataset.Records(), func(r *flow.Record) {
+	err := read(ctx, dir, key, spec, func(r *flow.Record) {
+		if !keep(r) {
+			return
+		}
 		records = append(records, *r)
 		if len(records) == batchMax {
 			emit(flow.Batch{Records: records})
@@ -130,6 +171,55 @@ func (f *readRecordsFn) ProcessElement(ctx context.Context, key string, _ func(*
 	})
 	if len(records) > 0 && err == nil {
 		emit(flow.Batch{Records: records})
+	}
+	return err
+}
+
+type readRevisedFn struct {
+	Dir      string
+	Revision int64
+}
+
+func (f *readRevisedFn) ProcessElement(ctx context.Context, key string, asked func(*int64) bool, old func(*[]byte) bool, emit func(flow.Batch)) error {
+	var n int64
+	if !asked(&n) {
+		return nil
+	}
+	drop := idsOf(old)
+	return readRecords(ctx, f.Dir, key, dataset.RevisedRecords(), func(r *flow.Record) bool {
+		return r.Revision >= f.Revision || !drop[r.ID]
+	}, emit)
+}
+
+// idsOf reads Old.IDs of one shard.
+func idsOf(old func(*[]byte) bool) map[flow.ID]bool {
+	ids := map[flow.ID]bool{}
+	var b []byte
+	for old(&b) {
+		for ; len(b) >= 16; b = b[16:] {
+			ids[flow.ID(b[:16])] = true
+		}
+	}
+	return ids
+}
+
+type readRollupsFn struct {
+	Dir   string
+	Table dataset.RollupTable
+}
+
+func (f *readRollupsFn) ProcessElement(ctx context.Context, key string, _ func(*int64) bool, emit func(flow.RollupBatch)) error {
+	b := flow.RollupBatch{Level: f.Table.Level, Fields: f.Table.Fields, Measures: f.Table.Measures}
+	err := read(ctx, f.Dir, key, dataset.Rollups(f.Table), func(r *flow.Rollup) {
+		row := *r
+		row.Group, row.Measures = slices.Clone(r.Group), slices.Clone(r.Measures)
+		if b.Rows = append(b.Rows, row); len(b.Rows) == batchMax {
+			emit(b)
+			b.Rows = nil
+		}
+	})
+	if len(b.Rows) > 0 && err == nil {
+		emit(b)
 	}
 	return err
 }

@@ -49,6 +49,9 @@ func newPlan(fields, measures []string) (*plan, error) {
 			bad("rollup field %q is no column of flow records", name)
 			continue
 		}
+		if name == "revision" {
+			bad("rollup field %q: rollups have a column of that name, their own revision", name)
+		}
 		if slices.Contains(fields[:i], name) {
 			bad("rollup field %q is named twice", name)
 		}

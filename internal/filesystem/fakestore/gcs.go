@@ -61,9 +61,16 @@ func (s *Server) gcs(w http.ResponseWriter, r *http.Request, b *Bucket, rest str
 	}
 	b.mu.Lock()
 	o := b.objects[key]
+	if r.Method == http.MethodDelete {
+		delete(b.objects, key)
+	}
 	b.mu.Unlock()
 	if o == nil {
 		gcsFail(w, http.StatusNotFound, "No such object: "+b.Name+"/"+key)
+		return
+	}
+	if r.Method == http.MethodDelete {
+		w.WriteHeader(http.StatusNoContent)
 		return
 	}
 	json.NewEncoder(w).Encode(b.gcsObject(o))

@@ -134,6 +134,9 @@ func (b *Bucket) s3Write(w http.ResponseWriter, r *http.Request, q url.Values, k
 	case r.Method == http.MethodDelete && u != nil:
 		delete(b.uploads, q.Get("uploadId"))
 		w.WriteHeader(http.StatusNoContent)
+	case r.Method == http.MethodDelete:
+		delete(b.objects, key)
+		w.WriteHeader(http.StatusNoContent)
 	case r.Method == http.MethodPost && q.Has("uploads"):
 		b.last++
 		id := fmt.Sprint("upload-", b.last)

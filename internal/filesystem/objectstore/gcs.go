@@ -176,6 +176,21 @@ func (g *gcs) put(ctx context.Context, b *Bucket, key string, s *Spool) error {
 	return nil
 }
 
+func (g *gcs) remove(ctx context.Context, bucket, key string) error {
+	c, err := g.client()
+	if err != nil {
+		return err
+	}
+	err = c.Bucket(bucket).Object(key).Delete(ctx)
+	if err != nil {
+		err = gcsError(err)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 // sweep: sessions that never end hold no object, cost nothing and go after a week.
 func (g *gcs) sweep(context.Context, *Bucket, string, time.Time) error { return nil }
 

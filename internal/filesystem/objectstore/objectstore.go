@@ -53,6 +53,8 @@ type api interface {
 	get(ctx context.Context, bucket, key string, offset int64, of Info) (*body, error)
 	// put creates the object if none has the key; errTaken.
 	put(ctx context.Context, b *Bucket, key string, s *Spool) error
+	// remove takes an object away; one that is not there is no error.
+	remove(ctx context.Context, bucket, key string) error
 	// sweep removes uploads that were begun before the time and never ended.
 	sweep(ctx context.Context, b *Bucket, prefix string, before time.Time) error
 }
@@ -183,6 +185,19 @@ func (b *Bucket) Create(ctx context.Context, key string, s *Spool) error {
 			return nil // our own, of a try whose reply was lost
 		}
 		return ErrExists
+	})
+}
+
+// Remove takes an object away. One that is not there is gone already. Keys are never used
+// again for other content, so a request whose reply was lost is repeated without harm.
+func (b *Bucket) Remove(ctx context.Context, key string) error {
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	return b.do(ctx, "remove", key, func(ctx context.Context) error {
+		ctx, cancel := patience(ctx, 0)
+		defer cancel()
+		return b.api.remove(ctx, b.name, key)
 	})
 }
 

@@ -119,6 +119,21 @@ func (in *Info) checksum(crc *string, kind types.ChecksumType) {
 	}
 }
 
+func (a *s3api) remove(ctx context.Context, bucket, key string) error {
+	c, err := a.client(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = c.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: &key})
+	if err != nil {
+		err = s3Error(err)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 func (a *s3api) stat(ctx context.Context, bucket, key string) (Info, error) {
 	c, err := a.client(ctx)
 	if err != nil {

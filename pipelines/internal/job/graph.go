@@ -64,7 +64,11 @@ func (o *Options) Build(s beam.Scope, in Input, now time.Time, totals string) er
 	}
 	count(tapBatches(s, records))
 
-	written := filesink.Write(s, records, o.dir("flows"), append(o.sinkOptions("files"), filesink.Partition(o.Partition...))...)
+	fileOptions := append(o.sinkOptions("files"), filesink.Partition(o.Partition...))
+	if o.Replace {
+		fileOptions = append(fileOptions, filesink.Replace())
+	}
+	written := filesink.Write(s, records, o.dir("flows"), fileOptions...)
 	count(written.Counts)
 	rejected := []beam.PCollection{written.Failures}
 	stores := o.stores()
@@ -72,8 +76,18 @@ func (o *Options) Build(s beam.Scope, in Input, now time.Time, totals string) er
 		rejected = append(rejected, refusedBy(st.records(s, records, written))...)
 	}
 
+	var old datasetsource.Old
+	if o.Replace {
+		stored := beam.Flatten(s, counts...)
+		old = datasetsource.Superseded(s, o.dir("flows"), in.Raw, records, o.Revision)
+		count(old.Counts)
+		moved, gone := gate(s, old.Moved, stored), gate(s, old.Gone, stored)
+		for _, st := range stores {
+			count(st.remove(s, moved, gone)...)
+		}
+	}
 	if o.rollups() {
-		forRollups, err := o.rollupInput(s, records, written.Touched)
+		forRollups, changed, err := o.rollupInput(s, records, written.Touched, old)
 		if err != nil {
 			return err
 		}
@@ -89,12 +103,20 @@ func (o *Options) Build(s beam.Scope, in Input, now time.Time, totals string) er
 		} else if o.EarlyFirings > 0 {
 			opts = append(opts, rollup.Early(o.EarlyFirings))
 		}
+		revision, err := o.rollupRevision()
+		if err != nil {
+			return err
+		}
 		levels, n := rollup.By(s, forRollups, opts...)
 		count(n)
 		for _, l := range levels {
 			table, err := rollup.Table(l.Name, o.Rollup, o.measures())
 			if err != nil {
 				return err
+			}
+			l.Rows = revise(s, l.Rows, revision)
+			if o.Replace {
+				l.Rows = beam.Flatten(s, l.Rows, o.retractions(s, l.Rows, changed, level{l.Name, table}))
 			}
 			count(tapRollups(s, l.Name, l.Rows))
 			w := filesink.WriteRollups(s, l.Rows, o.dir("rollup_"+l.Name), table, o.sinkOptions("files_rollup_"+l.Name)...)
@@ -130,6 +152,9 @@ func (o *Options) Build(s beam.Scope, in Input, now time.Time, totals string) er
 		}
 	}
 
+	if o.Replace {
+		count(filesink.Prune(s, old.IDs, o.dir("flows"), o.Revision, beam.Flatten(s, counts...)))
+	}
 	if o.streaming() && o.readsKafka() { // of subscriptions snapshots tell where to go on
 		windowing.Stored(s, in.Raw, counts...)
 	}
@@ -166,22 +191,25 @@ func (o *Options) steps() (steps []flow.Step) {
 //
 // A stream does not wait for the end of its input: it computes its windows from what it
 // reads alone, and of two rows of a group readers take the one of more records.
-func (o *Options) rollupInput(s beam.Scope, records, touched beam.PCollection) (beam.PCollection, error) {
+//
+// changed are the buckets of which a replacement computes the rollups.
+func (o *Options) rollupInput(s beam.Scope, records, touched beam.PCollection, old datasetsource.Old) (in, changed beam.PCollection, err error) {
 	if o.streaming() {
-		return records, nil
+		return records, changed, nil
+	}
+	if o.Replace {
+		in, changed = o.replacedInput(s, touched, old)
+		return in, changed, nil
 	}
 	stored, err := o.storedUnits()
-	if err != nil {
-		return beam.PCollection{}, err
-	}
-	if len(stored) == 0 {
-		return records, nil
+	if err != nil || len(stored) == 0 {
+		return records, changed, err
 	}
 	s = s.Scope("job.StoredWindows")
 	fresh, _, _ := flow.Apply(s, records, &unstored{Unit: o.unit(), Stored: stored})
 	again := beam.ParDo(s, &touchedFn{Unit: int64(o.unit()), Bucket: int64(o.FileBucket), Stored: stored}, touched)
 	whole, _, _ := flow.Apply(s, datasetsource.Read(s, again, o.dir("flows")), &onTime{})
-	return beam.Flatten(s, fresh, whole), nil
+	return beam.Flatten(s, fresh, whole), changed, nil
 }
 
 // unit is the stretch of event time that is computed anew as one: a whole number of file

@@ -30,6 +30,9 @@ import (
 func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) != "" {
 		child := flows()
+		if os.Getenv(childVariable) == "replay" {
+			os.Exit(Replay().Main(os.Args[1:], os.Stderr))
+		}
 		child.Check = func(o *Options) []error { // a place to go on from comes soon
 			o.slack, o.ahead, o.margin = 3*time.Second, childAhead, childMargin
 			return nil
@@ -391,7 +394,8 @@ func storedRecords(t *testing.T, o *Options) []flow.Record {
 	return rows
 }
 
-// rollupRows reads a level as a reader does: of the rows of one group the one of most records.
+// rollupRows reads a level as a reader does: of the rows of one group the newest, and none that
+// was taken back.
 func rollupRows(t *testing.T, o *Options, level string) map[string]flow.Rollup {
 	t.Helper()
 	table, err := rollup.Table(level, o.Rollup, o.measures())
@@ -405,7 +409,14 @@ func rollupRows(t *testing.T, o *Options, level string) map[string]flow.Rollup {
 	out := map[string]flow.Rollup{}
 	for _, r := range readAll(t, dataset.Rollups(rt), o.dir("rollup_"+level)) {
 		id := r.ID(o.Rollup).String()
-		if old, ok := out[id]; !ok || r.Records > old.Records {
+		if old, ok := out[id]; !ok || r.Version() > old.Version() {
+			out[id] = r
+		}
+	}
+	for id, r := range out {
+		if r.Revision = 0; r.Records == 0 {
+			delete(out, id)
+		} else {
 			out[id] = r
 		}
 	}
@@ -455,7 +466,7 @@ func compareRecords(t *testing.T, a, b *Options) {
 	}
 	for i := range x {
 		for _, r := range []*flow.Record{&x[i], &y[i]} {
-			r.Position, r.Received = flow.Position{}, 0
+			r.Position, r.Received, r.Revision = flow.Position{}, 0, 0
 		}
 		if p, q := flow.AppendRecordJSON(nil, &x[i]), flow.AppendRecordJSON(nil, &y[i]); !bytes.Equal(p, q) {
 			t.Fatalf("records differ:\n%s\n%s", p, q)
@@ -475,6 +486,36 @@ func compareRollups(t *testing.T, a, b *Options, level string) {
 			return
 		}
 	}
+}
+
+// readParts reads the ids of all rows of all parts, as one reads files that knows no more of them.
+func readParts(t *testing.T, dir string) (ids []flow.ID) {
+	t.Helper()
+	r, err := dataset.OpenReader(t.Context(), dataset.Records(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	buckets, err := dataset.Buckets(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range buckets {
+		shards, err := dataset.Shards(t.Context(), dir, "flows", b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, shard := range shards {
+			err := r.Columns(t.Context(), b, shard, []string{"record_id"}, func(v []flow.Value) error {
+				id, err := flow.ParseID(v[0].Str)
+				ids = append(ids, id)
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return ids
 }
 
 func contents(t *testing.T, dir string) map[string]string {

@@ -31,7 +31,7 @@ import (
 	"github.com/flowbeam/flowbeam/internal/testenv"
 )
 
-// childVariable makes the test binary the program of pipelines/flows, to be killed.
+// childVariable makes the test binary a program, to be killed: flows or replay.
 const childVariable = "FLOWBEAM_TEST_CHILD"
 
 // TestKillsOverFiles kills the program a few times; the tests after it do so as often as

@@ -42,6 +42,7 @@ type Options struct {
 	MinTime     string        `flag:"min_event_time" default:"2000-01-01T00:00:00Z" group:"Input" help:"earliest event time; what is older becomes a dead letter (streams: unless it is given, a week before the record came)"`
 	MaxTime     string        `flag:"max_event_time" group:"Input" help:"latest event time (default: one day after the start of the run; streams: an hour after the record came)"`
 	Revision    int64         `flag:"revision" default:"0" group:"Input" help:"revision stamped on each record; raise it when a parser or a table was corrected"`
+	Replace     bool          `flag:"replace" default:"false" group:"Input" help:"replay: also replace what is stored of a lower --revision of the records that are read again, wherever it stands; what is no record any more goes"`
 
 	KafkaInput        []string `flag:"kafka_input" group:"Kafka input" help:"brokers to read from, as host:9092, separated by commas, in place of --input; --kafka_tls and what follows it are for both"`
 	KafkaInputTopics  []string `flag:"kafka_input_topics" group:"Kafka input" help:"topics to read"`

@@ -40,6 +40,7 @@ func (o *Options) checkReplay() (problems []error) {
 			problems = append(problems, fmt.Errorf("--%s: %w", flag, e))
 		}
 	}
+	o.checkReplace(add)
 	named := 0
 	for _, given := range []bool{o.DeadLetters != "", o.Raw != "", o.readsKafka(), o.readsPubSub()} {
 		if given {

@@ -164,6 +164,9 @@ func (p *Program) Run(ctx context.Context, o *Options, out io.Writer) (*Summary,
 	defer os.Remove(totalsFile.Name())
 
 	started := time.Now()
+	if err := o.begin(ctx); err != nil {
+		return nil, err
+	}
 	pipeline, scope := beam.NewPipelineWithRoot()
 	input := (*Options).Read
 	if p.Input != nil {
@@ -199,6 +202,9 @@ func (p *Program) Run(ctx context.Context, o *Options, out io.Writer) (*Summary,
 	stop()
 	if err != nil {
 		return nil, fmt.Errorf("the job failed: %w", short(err))
+	}
+	if err := o.end(ctx); err != nil {
+		return nil, err
 	}
 	b, err := os.ReadFile(totalsFile.Name())
 	if err != nil {

@@ -29,6 +29,9 @@ type store interface {
 	records(s beam.Scope, batches beam.PCollection, files filesink.Result) written
 	rollups(s beam.Scope, rows beam.PCollection, l level, files filesink.Result) written
 	failures(s beam.Scope, failures beam.PCollection, files filesink.Result) written
+	// remove wires the removal of superseded records, of moved and of gone ones, and returns its
+	// counts: none for a log, which keeps what it was told.
+	remove(s beam.Scope, moved, gone beam.PCollection) []beam.PCollection
 }
 
 // level is a level of rollups and its table.

@@ -123,3 +123,14 @@ func (b bigqueryStore) failures(s beam.Scope, failures beam.PCollection, files f
 func (b bigqueryStore) load(s beam.Scope, name, of string, files filesink.Result) written {
 	return written{counts: bigquerysink.Load(s, files.Touched, b.o.dir(name), b.table(name), b.options(of)...)}
 }
+
+func (b bigqueryStore) remove(s beam.Scope, moved, gone beam.PCollection) []beam.PCollection {
+	opts := []bigquerysink.Option{bigquerysink.Name("bigquery_removed")}
+	if rest, grpc, ok := b.endpoint(); ok {
+		opts = append(opts, bigquerysink.Endpoint(rest, grpc))
+	}
+	return []beam.PCollection{
+		bigquerysink.RemoveMoved(s, moved, b.table("flows"), b.o.Revision, opts...),
+		bigquerysink.Remove(s, gone, b.table("flows"), b.o.Revision, opts...),
+	}
+}

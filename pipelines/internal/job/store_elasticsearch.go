@@ -28,7 +28,7 @@ func (e elasticStore) options(of string) []elasticsink.Option {
 	opts := []elasticsink.Option{elasticsink.Name(stage(e, of)), elasticsink.Namespace(e.o.ElasticNamespace)}
 	if of == "" {
 		opts = append(opts, elasticsink.IndexPer(e.o.ElasticIndexPer))
-		if e.o.ElasticReplace {
+		if e.o.ElasticReplace || e.o.Replace {
 			opts = append(opts, elasticsink.Replace())
 		}
 	}
@@ -68,6 +68,11 @@ func (e elasticStore) rollups(s beam.Scope, rows beam.PCollection, l level, _ fi
 func (e elasticStore) failures(s beam.Scope, failures beam.PCollection, _ filesink.Result) written {
 	r := elasticsink.WriteFailures(s, failures, e.cluster(), e.options("dead_letters")...)
 	return wrote(r.Failures, r.Counts)
+}
+
+func (e elasticStore) remove(s beam.Scope, moved, gone beam.PCollection) []beam.PCollection {
+	return []beam.PCollection{elasticsink.Remove(s, beam.Flatten(s, moved, gone), e.cluster(), e.o.Revision,
+		elasticsink.Namespace(e.o.ElasticNamespace))}
 }
 
 // distinct joins errors, each text once: the sinks of one store have the same problems.

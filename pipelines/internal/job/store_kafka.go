@@ -69,3 +69,7 @@ func (k kafkaStore) failures(s beam.Scope, failures beam.PCollection, _ filesink
 	r := kafkasink.WriteFailures(s, failures, k.o.Kafka, k.topic("dead_letters"), k.options("dead_letters")...)
 	return wrote(r.Failures, r.Counts)
 }
+
+func (kafkaStore) remove(beam.Scope, beam.PCollection, beam.PCollection) []beam.PCollection {
+	return nil
+}

@@ -78,3 +78,7 @@ func (p pubsubStore) failures(s beam.Scope, failures beam.PCollection, _ filesin
 	r := pubsubsink.WriteFailures(s, failures, project, topic, p.options("dead_letters")...)
 	return wrote(r.Failures, r.Counts)
 }
+
+func (pubsubStore) remove(beam.Scope, beam.PCollection, beam.PCollection) []beam.PCollection {
+	return nil
+}

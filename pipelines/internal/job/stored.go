@@ -53,6 +53,7 @@ func (*observedOnce) Process(r *flow.Record) (bool, error) { return r.Observatio
 type touchedFn struct {
 	Unit, Bucket int64 // ns
 	Stored       []flow.Time
+	All          bool // also of units that had none stored when the run began
 }
 
 func (f *touchedFn) ProcessElement(bucket string, emit func(string)) error {
@@ -61,7 +62,7 @@ func (f *touchedFn) ProcessElement(bucket string, emit func(string)) error {
 		return nil // records without a time are in no window
 	}
 	unit := t.Truncate(time.Duration(f.Unit))
-	if _, stored := slices.BinarySearch(f.Stored, unit); !stored {
+	if _, stored := slices.BinarySearch(f.Stored, unit); !stored && !f.All {
 		return nil
 	}
 	for b := unit; b < unit.Add(time.Duration(f.Unit)); b = b.Add(time.Duration(f.Bucket)) {

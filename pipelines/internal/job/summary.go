@@ -21,6 +21,7 @@ type Summary struct {
 	Sinks       map[string]SinkCount `json:"sinks"`
 	BytesRead   int64                `json:"bytes_read"` // of files as stored, compressed; of messages their values
 	Seconds     float64              `json:"seconds"`
+	Replaced    *Replaced            `json:"replaced,omitempty"` // of a replacement
 	Lateness    map[string]*Lateness `json:"lateness,omitempty"` // of streams and topics, by data center
 
 	raw    int64    // lines given to the raw backup
@@ -32,6 +33,14 @@ type Summary struct {
 type DeadLetters struct {
 	Total    int64            `json:"total"`
 	ByReason map[string]int64 `json:"by_reason"`
+}
+
+// Replaced is what a replacement found of lower revisions in the files.
+type Replaced struct {
+	InPlace int64 `json:"in_place"` // with the same event time
+	Moved   int64 `json:"moved"`    // to another event time
+	Gone    int64 `json:"gone"`     // no records any more
+	Pruned  int64 `json:"pruned"`   // rows that were taken out of files
 }
 
 // SinkCount is what one sink made of what it was given.
@@ -77,6 +86,20 @@ func summarize(totals map[string]int64, took time.Duration) Summary {
 				s.Lateness[center] = &Lateness{}
 			}
 			s.Lateness[center].add(what, class, n)
+		case stage == "replace":
+			if s.Replaced == nil {
+				s.Replaced = &Replaced{}
+			}
+			switch what {
+			case "in_place":
+				s.Replaced.InPlace += n
+			case "moved":
+				s.Replaced.Moved += n
+			case "gone":
+				s.Replaced.Gone += n
+			case "pruned":
+				s.Replaced.Pruned += n
+			}
 		case name == "raw/records":
 			s.raw += n
 		case what == "read":
@@ -157,6 +180,12 @@ func (s *Summary) Print(w io.Writer, output string) {
 	row("dead letters", s.DeadLetters.Total, "")
 	for _, r := range sorted(s.DeadLetters.ByReason) {
 		row("  "+r, s.DeadLetters.ByReason[r], "")
+	}
+	if r := s.Replaced; r != nil {
+		fmt.Fprintf(w, "replaced, of lower revisions\n")
+		row("in place", r.InPlace, "")
+		row("at another time", r.Moved, "")
+		row("no records any more", r.Gone, "")
 	}
 	printLateness(w, s.Lateness)
 	if len(s.RollupRows) > 0 {
