@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -199,6 +200,40 @@ func TestPrunesAndWritersAtOnceLeaveASet(t *testing.T) {
 		}
 		holds(t, cfg.Dir, slices.Concat(want, some(300, 400)))
 	}
+}
+
+// meanwhile is a store in which something happens between a listing and the first part that is
+// opened after it.
+type meanwhile struct {
+	*localStore
+	happen func()
+}
+
+func (m *meanwhile) Open(ctx context.Context, name string) (File, error) {
+	if m.happen != nil && strings.Contains(name, "part-") {
+		happen := m.happen
+		m.happen = nil
+		happen()
+	}
+	return m.localStore.Open(ctx, name)
+}
+
+func TestAPartThatIsPrunedAfterItWasListedIsLookedForAgain(t *testing.T) {
+	cfg := ndjson(t.TempDir())
+	want, gone := replaceable(t, cfg)
+	w, err := open(ctx, &meanwhile{&localStore{root: cfg.Dir}, func() {
+		if p, err := pruneAll(nil, cfg.Dir, gone); err != nil || p.Rows == 0 {
+			t.Errorf("%+v, %v", p, err)
+		}
+	}}, Records(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.ids = newIDCache(maxIDs)
+	if st := mustWrite(t, w, some(100, 150)); st.New != 0 {
+		t.Errorf("%+v", st)
+	}
+	holds(t, cfg.Dir, want)
 }
 
 func TestTheLastReplacementIsKnown(t *testing.T) {

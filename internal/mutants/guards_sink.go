@@ -21,7 +21,7 @@ var sinkGuards = []guard{
 		file: "internal/dataset/writer.go",
 		old:  "			continue // a part was pruned after it was listed\n",
 		new:  "			return Stats{}, err\n",
-		test: "TestPrunesAndWritersAtOnceLeaveASet",
+		test: "TestAPartThatIsPrunedAfterItWasListedIsLookedForAgain",
 	}, {
 		name: "dataset/ids-already-there",
 		why:  "the same job again over its own output doubles every record",
