@@ -2,6 +2,20 @@ package main
 
 var pubsubSourceGuards = []guard{
 	{
+		name: "pubsubsource/lowest-watermark",
+		why:  "on the local runner a subscription that is ahead makes the records of others late",
+		file: "sources/pubsubsource/read.go",
+		old:  "		at = b.x.lowest()\n",
+		new:  "		_ = b.x.lowest()\n",
+		test: "TestASubscriptionThatIsAheadDoesNotMoveTheWatermark",
+	}, {
+		name: "pubsubsource/watermark-of-a-dropped-bundle",
+		why:  "messages that come again after a dropped bundle are late for what it had read",
+		file: "sources/pubsubsource/subscriber.go",
+		old:  "		x.mark = x.from\n",
+		new:  "",
+		test: "TestADroppedBundleTakesItsWatermarkBack",
+	}, {
 		name: "pubsubsource/ack-after-the-bundle",
 		why:  "what a bundle was handed is acknowledged before the runner has it, and lost where it fails",
 		file: "sources/pubsubsource/receive.go",

@@ -45,6 +45,7 @@ type config struct {
 	MaxBytes           int
 	MaxExtension       time.Duration
 	Streams            int
+	OneProcess         bool
 
 	// Run names the pipeline's run, which Built began: a runner that goes back to its
 	// beginning knows it by this.
@@ -204,6 +205,13 @@ func SnapshotPrefix(prefix string) Option {
 		}
 		return nil
 	}
+}
+
+// OneProcess says that one process reads all subscriptions, as on the local runner: each of them
+// then tells the lowest watermark of all. Prism, of Beam 2.77, takes for a read's watermark what
+// the last bundle told, which need not be of the subscription that is furthest behind.
+func OneProcess() Option {
+	return func(c *config) error { c.OneProcess = true; return nil }
 }
 
 // EventTime says what the watermark is made of: "payload", the default, the event time that

@@ -43,7 +43,7 @@ import (
 // gone on with by [StartResume]. A read that is asked to end leaves its last bundle
 // unacknowledged: these messages come again.
 //
-// Batches carry the watermark of their subscription, and as their timestamp their earliest
+// Batches carry the watermark of their subscription (see [OneProcess] for what the runner is told), and as their timestamp their earliest
 // event time, but never one before the watermark. It is max(event time, publish time −
 // MaxHold) − Skew, each the lowest of the last minute's messages and of those that wait in
 // the process, as Pub/Sub has no order; where nothing is left and nothing comes, the clock
@@ -182,9 +182,12 @@ func (b *bundle) read(ctx context.Context) (sdf.ProcessContinuation, error) {
 	if mtime.FromTime(b.we.State) > mtime.MinTimestamp {
 		state = flow.TimeOf(b.we.State)
 	}
-	if b.x.mark.At != state {
+	if b.x.toldMark != state {
 		b.x.mark.Reset(state)
+		b.x.toldMark = state
 	}
+	b.x.from = b.x.mark
+	b.x.commits()
 	if !b.rt.TryClaim(b.leave) {
 		return sdf.StopProcessing(), nil
 	}
@@ -278,8 +281,13 @@ func (b *bundle) advance() {
 		b.x.mark.Read(event, arrived)
 	}
 	b.x.mark.Advance(b.Config.Rule)
-	if at := b.x.mark.At; at != 0 && at.Std().After(b.we.State) {
+	at := b.x.mark.At
+	if b.Config.OneProcess {
+		at = b.x.lowest()
+	}
+	if at != 0 && at.Std().After(b.we.State) {
 		b.we.UpdateWatermark(at.Std())
+		b.x.toldMark = at
 	}
 	metrics.SetPlace(b.Config.Stage, b.x.name, metrics.Place{Lag: -1, Watermark: b.x.mark.At})
 }

@@ -427,6 +427,78 @@ func TestWhatWaitsHoldsTheWatermark(t *testing.T) {
 	}
 }
 
+// Prism takes for the watermark of a read what the bundle told that ended last.
+func TestASubscriptionThatIsAheadDoesNotMoveTheWatermark(t *testing.T) {
+	f := newFake(t, "ahead", "behind")
+	w := newWorker(t, f.addr, []string{"ahead", "behind"}, OneProcess(), Skew(0))
+	ahead, behind := fullSubscription("ahead"), fullSubscription("behind")
+	mark := func(name string) time.Time { return time.UnixMilli(w.places[name].mark) }
+	turns := func(what, name string, until func() bool) {
+		t.Helper()
+		for end := time.Now().Add(30 * time.Second); !until(); time.Sleep(5 * time.Millisecond) {
+			if _, err := w.bundle(name, false, 0); err != nil || time.Now().After(end) {
+				t.Fatalf("%s: %v", what, err)
+			}
+		}
+	}
+	own := func(name string) time.Time {
+		x := w.subscriber(name)
+		if x == nil {
+			return time.Time{}
+		}
+		return x.mark.At.Std()
+	}
+	recent := func(at time.Time) bool { return time.Since(at) < time.Hour }
+	turns("the clock counts for one", ahead, func() bool { return recent(own(ahead)) && recent(w.subscriber(ahead).committed.Std()) })
+	if at := mark(ahead); recent(at) {
+		t.Errorf("one subscription was not read at all, and the watermark is at %v", at)
+	}
+	turns("the clock counts for the other", behind, func() bool { return recent(own(behind)) })
+	if at := mark(behind); !recent(at) {
+		t.Errorf("both are read, and the watermark is at %v", at)
+	}
+	// The runner may not have that bundle yet, and it may have given old messages.
+	again := 0
+	turns("once more", ahead, func() bool { again++; return again > 1 })
+	if at := mark(ahead); recent(at) {
+		t.Errorf("the runner may not have what a bundle of one subscription gave, and the watermark is at %v", at)
+	}
+	turns("both", behind, func() bool { x := w.subscriber(behind); return recent(x.committed.Std()) })
+	turns("the watermark of both", ahead, func() bool { return recent(mark(ahead)) })
+}
+
+// What a dropped bundle had read does not make late what comes again.
+func TestADroppedBundleTakesItsWatermarkBack(t *testing.T) {
+	f := newFake(t, "flows", "other")
+	now := time.Now()
+	for i := range 40 {
+		f.publish(&pubsubpb.PubsubMessage{Data: fmt.Appendf(nil, "%d x", now.Add(time.Duration(i-40)*time.Minute).Unix())})
+	}
+	w := newWorker(t, f.addr, []string{"flows", "other"}, OneProcess(), Skew(0), Format("clocked"), Checkpoint(10, time.Second), BatchSize(10, 1<<20))
+	name := fullSubscription("flows")
+	if _, err := w.bundle(name, false, 0); err != nil { // it begins to receive
+		t.Fatal(err)
+	}
+	x := w.subscriber(name)
+	waitUntil(t, "all came", func() bool { x.mu.Lock(); defer x.mu.Unlock(); return len(x.held) == 40 })
+	if _, err := w.bundle(name, false, 0); err != nil {
+		t.Fatal(err)
+	}
+	before := x.mark.At
+	x.mark.At = before.Add(time.Hour) // as of a bundle that read what is newer
+	if _, err := w.bundle(name, true, 0); err != nil {
+		t.Fatal(err)
+	}
+	x.mark.At = x.mark.At.Add(time.Hour)
+	got, err := w.bundle(name, false, 0)
+	if err != nil || len(got) == 0 {
+		t.Fatalf("%d batches, %v", len(got), err)
+	}
+	if got[0].Watermark != before.Add(time.Hour) {
+		t.Errorf("the watermark is %v, want that of before the dropped bundle, %v", got[0].Watermark, before.Add(time.Hour))
+	}
+}
+
 func TestASubscriptionThatIsGoneFailsTheBundle(t *testing.T) {
 	f := newFake(t, "flows")
 	w := newWorker(t, f.addr, []string{"flows"})

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/flowbeam/flowbeam/flow"
 	"github.com/flowbeam/flowbeam/internal/watermark"
 )
 
@@ -38,14 +39,17 @@ type subscriber struct {
 	warned     time.Time
 	handed     []*message
 	done       []*message
-	mark       watermark.Partition
+	mark, from watermark.Partition // now, and when the last bundle began
+	toldMark   flow.Time           // what the last bundle told the runner: not more than mark
 	low        lowest
 	asked      time.Time // when the service was last reached
 	rate       *rate.Limiter
 	acked      int64
 	told       told
 
-	idle *time.Timer // lets go, guarded by subscribers
+	// Guarded by subscribers.
+	idle      *time.Timer // lets go
+	committed flow.Time   // mark when the last bundle began: what is before it, the runner has
 
 	mu       sync.Mutex
 	stream   *stream
@@ -56,6 +60,9 @@ type subscriber struct {
 	arrived  time.Time           // of the newest message, or when receiving began
 	repeated int64               // deliveries of messages that are held
 }
+
+// noMark is what no bundle has told.
+const noMark = flow.Time(-1)
 
 var subscribers = struct {
 	sync.Mutex
@@ -94,6 +101,36 @@ func acquire(ctx context.Context, c *config, subscription string) (*subscriber, 
 	return x, nil
 }
 
+// lowest is the lowest mark of all subscriptions of the read: the subscriber's own as it is now,
+// those of others as of what the runner has of them. It is zero where one has none.
+func (x *subscriber) lowest() flow.Time {
+	b, err := json.Marshal(x.c)
+	if err != nil {
+		return 0
+	}
+	subscribers.Lock()
+	defer subscribers.Unlock()
+	low := x.mark.At
+	for _, name := range x.c.Subscriptions {
+		if name == x.name {
+			continue
+		}
+		other := subscribers.byKey[string(b)+name]
+		if other == nil {
+			return 0
+		}
+		low = min(low, other.committed)
+	}
+	return low
+}
+
+// commits notes what the runner has of the subscription: all until its mark of now.
+func (x *subscriber) commits() {
+	subscribers.Lock()
+	defer subscribers.Unlock()
+	x.committed = x.mark.At
+}
+
 // release ends a bundle's use.
 func (x *subscriber) release() {
 	subscribers.Lock()
@@ -127,6 +164,7 @@ func (x *subscriber) begin(ctx context.Context, at place) (place, error) {
 	switch {
 	case x.next.Session != "" && at.same(x.next): // the runner has the last bundle
 		x.base = at // who comes with the last bundle's place from now on went back
+		x.from = x.mark
 		x.done = append(x.done, x.handed...)
 		x.handed = nil
 		x.forget()
@@ -135,10 +173,12 @@ func (x *subscriber) begin(ctx context.Context, at place) (place, error) {
 		}
 	case x.next.Session != "" && at.same(x.base): // it tries the last bundle again
 		x.putBack()
+		x.mark = x.from
 		if err := x.connect(ctx); err != nil {
 			return place{}, err
 		}
 	default: // it began, or went back
+		x.toldMark = noMark
 		if err := x.restore(ctx, at); err != nil {
 			return place{}, err
 		}

@@ -67,6 +67,9 @@ func (o *Options) pubsubOptions(now time.Time) (opts []pubsubsource.Option, err 
 	if o.Runner == "dataflow" { // which has a reader of its own
 		opts = append(opts, pubsubsource.Runner(o.Runner))
 	}
+	if o.local() {
+		opts = append(opts, pubsubsource.OneProcess())
+	}
 	if o.PubSubCredentials != "" {
 		opts = append(opts, pubsubsource.Credentials(o.PubSubCredentials))
 	}
