@@ -128,13 +128,9 @@ func (d *shardIDs) refresh(ctx context.Context, s Store, dir string, parts []Obj
 
 // readIDs reads the id column of a part, and the columns of its version if there are any.
 func readIDs(ctx context.Context, s Store, name, idColumn string, versionColumns []string, put func(flow.ID, int64)) error {
-	format, comp, err := formatOf(extensionOf(name))
+	f, format, comp, err := openPart(ctx, s, name)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
-	}
-	f, err := s.Open(ctx, name)
-	if err != nil {
-		return err
 	}
 	defer f.Close()
 	cols := []column{{idColumn, flow.KindID}}

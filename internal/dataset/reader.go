@@ -230,12 +230,16 @@ func (r *Reader[T]) Read(ctx context.Context, bucket string, shard int, f func(*
 	return nil
 }
 
-func (r *Reader[T]) readPart(ctx context.Context, name string, f func(*T) error) error {
-	format, comp, err := formatOf(extensionOf(name))
-	if err != nil {
-		return err
+// openPart opens a part, of the format that its name says.
+func openPart(ctx context.Context, s Store, name string) (file File, format Format, comp Compression, err error) {
+	if format, comp, err = formatOf(extensionOf(name)); err == nil {
+		file, err = s.Open(ctx, name)
 	}
-	file, err := r.store.Open(ctx, name)
+	return file, format, comp, err
+}
+
+func (r *Reader[T]) readPart(ctx context.Context, name string, f func(*T) error) error {
+	file, format, comp, err := openPart(ctx, r.store, name)
 	if err != nil {
 		return err
 	}

@@ -99,11 +99,7 @@ func (r *Reader[T]) Columns(ctx context.Context, bucket string, shard int, names
 	}
 	for _, name := range paths {
 		err := func() error {
-			format, comp, err := formatOf(extensionOf(name))
-			if err != nil {
-				return err
-			}
-			file, err := r.store.Open(ctx, name)
+			file, format, comp, err := openPart(ctx, r.store, name)
 			if err != nil {
 				return err
 			}
@@ -115,6 +111,29 @@ func (r *Reader[T]) Columns(ctx context.Context, bucket string, shard int, names
 		}
 	}
 	return nil
+}
+
+// ShardKey is a shard of a bucket as one text, and ParseShardKey reads it.
+func ShardKey(bucket string, shard int) string { return fmt.Sprintf("%s %d", bucket, shard) }
+
+// ParseShardKey: see ShardKey.
+func ParseShardKey(key string) (bucket string, shard int, err error) {
+	if _, err := fmt.Sscanf(key, "%s %d", &bucket, &shard); err != nil {
+		return "", 0, fmt.Errorf("shard %q: %w", key, err)
+	}
+	return bucket, shard, nil
+}
+
+// IDSet reads ids that stand one after the other in pieces, 16 bytes each.
+func IDSet(next func(*[]byte) bool) map[flow.ID]bool {
+	ids := map[flow.ID]bool{}
+	var b []byte
+	for next(&b) {
+		for ; len(b) >= len(flow.ID{}); b = b[len(flow.ID{}):] {
+			ids[flow.ID(b[:len(flow.ID{})])] = true
+		}
+	}
+	return ids
 }
 
 // Pruned says what Prune did.
@@ -143,18 +162,11 @@ func Prune[T any](ctx context.Context, spec Spec[T], dir, bucket string, shard i
 }
 
 func (r *Reader[T]) pruneShard(ctx context.Context, bucket string, shard int, drop func(*T) bool) (all Pruned, err error) {
-	start, err := parseBucket(bucket, r.length)
-	if err != nil {
-		return Pruned{}, err
-	}
-	dirs, err := shardDirs(ctx, r.store, bucketPath(start, r.length), len(r.layout.Partition))
+	dirs, err := r.dirs(ctx, bucket, shard)
 	if err != nil {
 		return Pruned{}, err
 	}
 	for _, d := range dirs {
-		if k, _ := shardNumber(d); k != shard {
-			continue
-		}
 		p, err := r.prune(ctx, d, drop)
 		all.Rows += p.Rows
 		all.Parts += p.Parts
@@ -224,7 +236,7 @@ func (r *Reader[T]) pruneOnce(ctx context.Context, dir string, drop func(*T) boo
 			continue
 		}
 		if gone < len(skip) || i == len(parts)-1 && !written {
-			if err := r.rewrite(ctx, name, fmt.Sprintf("%s/part-%06d.%s", dir, next, extensionOf(o.Name)), skip); err != nil {
+			if err := r.rewrite(ctx, name, dir, next, skip); err != nil {
 				return p, err
 			}
 			next++
@@ -239,8 +251,8 @@ func (r *Reader[T]) pruneOnce(ctx context.Context, dir string, drop func(*T) boo
 	return p, nil
 }
 
-// rewrite writes the rows of a part that are not skipped under another name.
-func (r *Reader[T]) rewrite(ctx context.Context, from, to string, skip []bool) error {
+// rewrite writes the rows of a part that are not skipped as part number to of its directory.
+func (r *Reader[T]) rewrite(ctx context.Context, from, dir string, to int, skip []bool) error {
 	format, comp, err := formatOf(extensionOf(from))
 	if err != nil {
 		return err
@@ -267,23 +279,26 @@ func (r *Reader[T]) rewrite(ctx context.Context, from, to string, skip []bool) e
 		return err
 	}
 	defer staged.Discard()
-	return staged.Commit(ctx, to)
+	return staged.Commit(ctx, dir+"/"+partName(to, format, comp))
 }
 
-// parts lists the parts of one shard of a bucket, over all its partitions.
-func (r *Reader[T]) parts(ctx context.Context, bucket string, shard int) (names []string, err error) {
+// dirs lists the directories of one shard of a bucket: one in each of its partitions.
+func (r *Reader[T]) dirs(ctx context.Context, bucket string, shard int) ([]string, error) {
 	start, err := parseBucket(bucket, r.length)
 	if err != nil {
 		return nil, err
 	}
-	dirs, err := shardDirs(ctx, r.store, bucketPath(start, r.length), len(r.layout.Partition))
+	all, err := shardDirs(ctx, r.store, bucketPath(start, r.length), len(r.layout.Partition))
+	return slices.DeleteFunc(all, func(d string) bool { k, _ := shardNumber(d); return k != shard }), err
+}
+
+// parts lists the parts of one shard of a bucket, over all its partitions.
+func (r *Reader[T]) parts(ctx context.Context, bucket string, shard int) (names []string, err error) {
+	dirs, err := r.dirs(ctx, bucket, shard)
 	if err != nil {
 		return nil, err
 	}
 	for _, d := range dirs {
-		if k, _ := shardNumber(d); k != shard {
-			continue
-		}
 		parts, _, err := listParts(ctx, r.store, d)
 		if err != nil {
 			return nil, err

@@ -50,10 +50,10 @@ func init() {
 type spanFn struct{}
 
 func (*spanFn) ProcessElement(b flow.Batch, emit func(string, int64)) {
-	for i := range b.Records {
-		if t := b.Records[i].EventTime; i == 0 || t < b.Records[0].EventTime || i == len(b.Records)-1 {
-			emit("", int64(t))
-		}
+	if len(b.Records) > 0 {
+		first, last := b.Bounds()
+		emit("", int64(first))
+		emit("", int64(last))
 	}
 }
 

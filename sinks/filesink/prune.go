@@ -59,18 +59,11 @@ type pruneFn struct {
 }
 
 func (f *pruneFn) ProcessElement(ctx context.Context, key string, old func(*[]byte) bool, _ func(*flow.Count) bool, count func(flow.Count)) error {
-	var bucket string
-	var shard int
-	if _, err := fmt.Sscanf(key, "%s %d", &bucket, &shard); err != nil {
-		return fmt.Errorf("filesink: shard %q: %w", key, err)
+	bucket, shard, err := dataset.ParseShardKey(key)
+	if err != nil {
+		return fmt.Errorf("filesink: %w", err)
 	}
-	ids := map[flow.ID]bool{}
-	var b []byte
-	for old(&b) {
-		for ; len(b) >= 16; b = b[16:] {
-			ids[flow.ID(b[:16])] = true
-		}
-	}
+	ids := dataset.IDSet(old)
 	p, err := dataset.Prune(ctx, dataset.RevisedRecords(), f.Dir, bucket, shard, func(r *flow.Record) bool {
 		return r.Revision < f.Revision && ids[r.ID]
 	})

@@ -117,7 +117,7 @@ func (f *shardsFn) ProcessElement(ctx context.Context, bucket string, _ func(*in
 	}
 	for _, k := range list {
 		// The key holds the shard too, so that each is a group of its own.
-		emit(fmt.Sprintf("%s %d", bucket, k), 0)
+		emit(dataset.ShardKey(bucket, k), 0)
 	}
 	return nil
 }
@@ -127,9 +127,9 @@ const batchMax = 1000
 
 // read reads one shard and calls f for each row.
 func read[T any](ctx context.Context, dir, key string, spec dataset.Spec[T], f func(*T)) error {
-	bucket, shard, err := shardOf(key)
+	bucket, shard, err := dataset.ParseShardKey(key)
 	if err != nil {
-		return err
+		return fmt.Errorf("datasetsource: %w", err)
 	}
 	r, err := dataset.OpenReader(ctx, spec, dir)
 	if err != nil {
@@ -143,14 +143,22 @@ func read[T any](ctx context.Context, dir, key string, spec dataset.Spec[T], f f
 
 type readRecordsFn struct {
 	Dir string
+
+	replaced bool // a row of a lower revision may not be pruned yet
+}
+
+func (f *readRecordsFn) StartBundle(ctx context.Context, _ func(flow.Batch)) error {
+	last, err := dataset.LastReplacement(ctx, f.Dir)
+	if err != nil {
+		return fmt.Errorf("datasetsource: %w", err)
+	}
+	f.replaced = last.Revision > 0
+	return nil
 }
 
 func (f *readRecordsFn) ProcessElement(ctx context.Context, key string, _ func(*int64) bool, emit func(flow.Batch)) error {
-	// Where something was replaced a row of a lower revision may not be pruned yet.
 	spec := dataset.Records()
-	if last, err := dataset.LastReplacement(ctx, f.Dir); err != nil {
-		return fmt.Errorf("datasetsource: %w", err)
-	} else if last.Revision > 0 {
+	if f.replaced {
 		spec = dataset.RevisedRecords()
 	}
 	return readRecords(ctx, f.Dir, key, spec, func(*flow.Record) bool { return true }, emit)
@@ -185,22 +193,10 @@ func (f *readRevisedFn) ProcessElement(ctx context.Context, key string, asked fu
 	if !asked(&n) {
 		return nil
 	}
-	drop := idsOf(old)
+	drop := dataset.IDSet(old)
 	return readRecords(ctx, f.Dir, key, dataset.RevisedRecords(), func(r *flow.Record) bool {
 		return r.Revision >= f.Revision || !drop[r.ID]
 	}, emit)
-}
-
-// idsOf reads Old.IDs of one shard.
-func idsOf(old func(*[]byte) bool) map[flow.ID]bool {
-	ids := map[flow.ID]bool{}
-	var b []byte
-	for old(&b) {
-		for ; len(b) >= 16; b = b[16:] {
-			ids[flow.ID(b[:16])] = true
-		}
-	}
-	return ids
 }
 
 type readRollupsFn struct {

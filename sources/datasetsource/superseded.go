@@ -99,11 +99,11 @@ func placeOf(b []byte) (p place) {
 
 // positionHash is of where and when a raw record was read, to the microsecond that files keep.
 func positionHash(p flow.Position, received flow.Time) flow.ID {
-	var n [32]byte
+	var n [24]byte
 	binary.BigEndian.PutUint64(n[0:], uint64(p.Partition.Or(-1)))
 	binary.BigEndian.PutUint64(n[8:], uint64(p.Offset.Or(-1)))
 	binary.BigEndian.PutUint64(n[16:], uint64(received.Truncate(time.Microsecond)))
-	return flow.NewIDText("position", p.Source, p.Key, string(n[:24]))
+	return flow.NewIDText("position", p.Source, p.Key, string(n[:]))
 }
 
 // groups collects entries by the first byte of a hash, and emits them in pieces.
@@ -155,9 +155,9 @@ var olderColumns = []string{"record_id", "revision", "event_time", "received_tim
 	"position_source", "position_partition", "position_offset", "position_key"}
 
 func (f *olderFn) ProcessElement(ctx context.Context, key string, _ func(*int64) bool, emit func(string, []byte)) error {
-	bucket, shard, err := shardOf(key)
+	bucket, shard, err := dataset.ParseShardKey(key)
 	if err != nil {
-		return err
+		return fmt.Errorf("datasetsource: %w", err)
 	}
 	r, err := dataset.OpenReader(ctx, dataset.Records(), f.Dir)
 	if err != nil {
@@ -197,13 +197,6 @@ func intOf(v flow.Value) flow.Int {
 		return flow.Int{}
 	}
 	return flow.N(v.Int)
-}
-
-func shardOf(key string) (bucket string, shard int, err error) {
-	if _, err := fmt.Sscanf(key, "%s %d", &bucket, &shard); err != nil {
-		return "", 0, fmt.Errorf("datasetsource: shard %q: %w", key, err)
-	}
-	return bucket, shard, nil
 }
 
 // positionsFn gives the positions of raw records.
@@ -316,7 +309,7 @@ func (f *supersededFn) ProcessElement(_ string, ids, stored func(*[]byte) bool, 
 		}
 		if list != nil {
 			old(key, list)
-			name, _, _ := shardOf(key)
+			name, _, _ := dataset.ParseShardKey(key)
 			bucket(name)
 		}
 	}

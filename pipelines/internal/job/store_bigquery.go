@@ -125,10 +125,7 @@ func (b bigqueryStore) load(s beam.Scope, name, of string, files filesink.Result
 }
 
 func (b bigqueryStore) remove(s beam.Scope, moved, gone beam.PCollection) []beam.PCollection {
-	opts := []bigquerysink.Option{bigquerysink.Name("bigquery_removed")}
-	if rest, grpc, ok := b.endpoint(); ok {
-		opts = append(opts, bigquerysink.Endpoint(rest, grpc))
-	}
+	opts := append(b.options(""), bigquerysink.Name("bigquery_removed"))
 	return []beam.PCollection{
 		bigquerysink.RemoveMoved(s, moved, b.table("flows"), b.o.Revision, opts...),
 		bigquerysink.Remove(s, gone, b.table("flows"), b.o.Revision, opts...),
