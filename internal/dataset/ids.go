@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/flowbeam/flowbeam/flow"
 )
@@ -13,12 +14,17 @@ import (
 // 32 bytes. A shard directory that was forgotten is read again when rows come for it.
 const maxIDs = 8 << 20
 
+// idleIDs is how long a shard directory is remembered that no rows come for: a stream leaves its
+// buckets behind.
+const idleIDs = 5 * time.Minute
+
 var remembered = newIDCache(maxIDs)
 
 // idCache remembers which ids are in which shard directory. Parts are immutable, so what
 // was read of one stays true for as long as it is listed.
 type idCache struct {
 	max   int
+	now   func() time.Time
 	mu    sync.Mutex
 	total int
 	order *list.List // of *shardIDs, the least recently used first
@@ -26,14 +32,15 @@ type idCache struct {
 }
 
 func newIDCache(max int) *idCache {
-	return &idCache{max: max, order: list.New(), byDir: map[string]*list.Element{}}
+	return &idCache{max: max, now: time.Now, order: list.New(), byDir: map[string]*list.Element{}}
 }
 
 // shardIDs is the set of one shard directory. Its own lock is held while its directory is
 // listed and read, so that this happens once for all who need it.
 type shardIDs struct {
 	key   string
-	count int // as the cache has counted it; under the cache's lock
+	count int       // as the cache has counted it; under the cache's lock
+	used  time.Time // under the cache's lock
 
 	mu       sync.Mutex
 	parts    map[Object]bool
@@ -45,11 +52,17 @@ type shardIDs struct {
 func (c *idCache) get(key string, versioned bool) *shardIDs {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	now := c.now()
+	for e := c.order.Front(); e != nil && now.Sub(e.Value.(*shardIDs).used) > idleIDs; e = c.order.Front() {
+		c.forget(e)
+	}
 	if e, ok := c.byDir[key]; ok {
 		c.order.MoveToBack(e)
-		return e.Value.(*shardIDs)
+		d := e.Value.(*shardIDs)
+		d.used = now
+		return d
 	}
-	d := &shardIDs{key: key}
+	d := &shardIDs{key: key, used: now}
 	d.clear(versioned)
 	c.byDir[key] = c.order.PushBack(d)
 	return d
@@ -67,10 +80,14 @@ func (c *idCache) counted(d *shardIDs, n int) {
 	c.total += n - d.count
 	d.count = n
 	for c.total > c.max && c.order.Len() > 0 {
-		old := c.order.Remove(c.order.Front()).(*shardIDs)
-		delete(c.byDir, old.key)
-		c.total -= old.count
+		c.forget(c.order.Front())
 	}
+}
+
+func (c *idCache) forget(e *list.Element) {
+	old := c.order.Remove(e).(*shardIDs)
+	delete(c.byDir, old.key)
+	c.total -= old.count
 }
 
 func (d *shardIDs) clear(versioned bool) {
