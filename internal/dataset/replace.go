@@ -29,21 +29,12 @@ type Replacement struct {
 // MarkReplacement notes a replacement, before its first effect and after its last one. A mark
 // that is there stays.
 func MarkReplacement(ctx context.Context, dir string, r Replacement) error {
-	s, err := OpenStore(dir, delivery.Policy{})
-	if err != nil {
-		return err
-	}
-	staged, err := s.Stage(ctx, func(w io.Writer) error { _, err := io.WriteString(w, r.About); return err })
-	if err != nil {
-		return fmt.Errorf("%s: %w", dir, err)
-	}
-	defer staged.Discard()
 	name := fmt.Sprintf("%s/%d", replacedDir, r.Revision)
 	if r.Done {
 		name += doneMark
 	}
-	if err := staged.Commit(ctx, name); err != nil && !errors.Is(err, ErrExists) {
-		return fmt.Errorf("%s: %w", dir, err)
+	if err := WriteNote(ctx, dir, name, []byte(r.About)); err != nil && !errors.Is(err, ErrExists) {
+		return err
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package job
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/transforms/stats"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/dataset"
 )
 
 func init() {
@@ -125,34 +127,50 @@ func (f *rawTapFn) FinishBundle(emit func(flow.Count)) {
 }
 
 // writeTotals combines all counts and writes them as a JSON object, stage/name to number,
-// to one file. Counts of a bundle that is run again are combined once, as all data.
-func writeTotals(s beam.Scope, counts beam.PCollection, file string) {
+// to one object. Counts of a bundle that is run again are combined once, as all data.
+func writeTotals(s beam.Scope, counts beam.PCollection, to totals) {
 	s = s.Scope("job.Totals")
 	one := beam.Create(s, flow.Count{Stage: "job", Name: "runs", N: 1}) // so that there is a total of nothing too
 	sums := stats.SumPerKey(s, beam.ParDo(s, &countFn{}, beam.Flatten(s, counts, one)))
-	beam.ParDo0(s, &totalsFn{File: file}, beam.GroupByKey(s, beam.ParDo(s, underRun, sums)))
+	beam.ParDo0(s, &totalsFn{totals: to}, beam.GroupByKey(s, beam.ParDo(s, underRun, sums)))
 }
 
 // underRun brings all sums under one key, each as a line "name n".
 func underRun(name string, n int64) (string, string) { return "run", fmt.Sprintf("%s %d", name, n) }
 
-type totalsFn struct{ File string }
+// totals is where a run's totals are written: by a worker, and read by the program.
+type totals struct{ Dir, Name string }
 
-func (f *totalsFn) ProcessElement(_ context.Context, _ string, next func(*string) bool) error {
-	totals := map[string]int64{}
+func (t totals) read(ctx context.Context) (map[string]int64, error) {
+	b, err := dataset.ReadNote(ctx, t.Dir, t.Name)
+	if err != nil {
+		return nil, err
+	}
+	sums := map[string]int64{}
+	return sums, json.Unmarshal(b, &sums)
+}
+
+type totalsFn struct{ totals }
+
+func (f *totalsFn) ProcessElement(ctx context.Context, _ string, next func(*string) bool) error {
+	sums := map[string]int64{}
 	var line, name string
 	var n int64
 	for next(&line) {
 		if _, err := fmt.Sscanf(line, "%s %d", &name, &n); err != nil {
 			return fmt.Errorf("job: totals: %q: %w", line, err)
 		}
-		totals[name] += n
+		sums[name] += n
 	}
-	b, err := json.Marshal(totals)
+	b, err := json.Marshal(sums)
 	if err != nil {
 		return fmt.Errorf("job: totals: %w", err)
 	}
-	return writeFile(f.File, b)
+	// A bundle that is run again has the same sums.
+	if err := dataset.WriteNote(ctx, f.Dir, f.Name, b); err != nil && !errors.Is(err, dataset.ErrExists) {
+		return fmt.Errorf("job: totals: %w", err)
+	}
+	return nil
 }
 
 // writeFile replaces a file whole.

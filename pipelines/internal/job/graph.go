@@ -22,7 +22,7 @@ import (
 // Build wires the pipeline behind the input: parse, dedupe, enrich, and the three
 // outputs: records, rollups and dead letters. now is the time of the launch; totals is
 // the file that the last step writes the counts to.
-func (o *Options) Build(s beam.Scope, in Input, now time.Time, totals string) error {
+func (o *Options) Build(s beam.Scope, in Input, now time.Time, to totals) error {
 	counts := []beam.PCollection{in.Counts}
 	failures := []beam.PCollection{in.Failures}
 	count := func(cs ...beam.PCollection) { counts = append(counts, cs...) }
@@ -155,10 +155,10 @@ func (o *Options) Build(s beam.Scope, in Input, now time.Time, totals string) er
 	if o.Replace {
 		count(filesink.Prune(s, old.IDs, o.dir("flows"), o.Revision, beam.Flatten(s, counts...)))
 	}
-	if o.streaming() && o.readsKafka() { // of subscriptions snapshots tell where to go on
+	if o.streaming() && o.readsKafka() && o.local() { // of subscriptions snapshots tell where to go on
 		windowing.Stored(s, in.Raw, counts...)
 	}
-	writeTotals(s, beam.Flatten(s, counts...), totals)
+	writeTotals(s, beam.Flatten(s, counts...), to)
 	return nil
 }
 

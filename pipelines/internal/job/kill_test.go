@@ -66,19 +66,24 @@ func TestKillsOverElasticsearch(t *testing.T) {
 	k.install()
 	k.run()
 	k.compare()
+	k.compareElasticsearch(elastic, namespace)
+}
 
+// compareElasticsearch asks for what has been written.
+func (k *kills) compareElasticsearch(elastic, namespace string) {
+	k.Helper()
 	var found struct {
 		Hits         struct{ Total struct{ Value int64 } }
 		Aggregations map[string]struct{ Value float64 }
 	}
 	if err := postJSON(fmt.Sprintf("%s/flowbeam-flow-%s-*/_refresh", elastic, namespace), "", nil); err != nil {
-		t.Fatal(err)
+		k.Fatal(err)
 	}
 	if err := postJSON(fmt.Sprintf("%s/flowbeam-flow-%s-*/_search?size=0&track_total_hits=true", elastic, namespace), `{"aggs":{"sent":{"sum":{"field":"source.bytes"}}}}`, &found); err != nil {
-		t.Fatal(err)
+		k.Fatal(err)
 	}
 	if n, sum := found.Hits.Total.Value, int64(found.Aggregations["sent"].Value); n != k.want.Unique || sum != k.want.SourceBytes {
-		t.Errorf("Elasticsearch has %d records of %d bytes, want %d of %d", n, sum, k.want.Unique, k.want.SourceBytes)
+		k.Errorf("Elasticsearch has %d records of %d bytes, want %d of %d", n, sum, k.want.Unique, k.want.SourceBytes)
 	}
 }
 
@@ -94,10 +99,15 @@ func TestKillsOverBigQuery(t *testing.T) {
 	k.install()
 	k.run()
 	k.compare()
+	k.compareBigQuery(rest, project, name)
+}
 
-	row := askBigQuery(t, rest, project, name)
+// compareBigQuery asks for what has been written.
+func (k *kills) compareBigQuery(rest, project, name string) {
+	k.Helper()
+	row := askBigQuery(k.T, rest, project, name)
 	if v := row("SELECT COUNT(*), COUNT(DISTINCT record_id), SUM(source_bytes) FROM DATASET.flows_latest"); v[0] != k.want.Unique || v[1] != k.want.Unique || v[2] != k.want.SourceBytes {
-		t.Errorf("BigQuery has %v records (%v ids) of %v bytes, want %d of %d", v[0], v[1], v[2], k.want.Unique, k.want.SourceBytes)
+		k.Errorf("BigQuery has %v records (%v ids) of %v bytes, want %d of %d", v[0], v[1], v[2], k.want.Unique, k.want.SourceBytes)
 	}
 }
 
@@ -124,12 +134,18 @@ func newStoreKills(t *testing.T, share int) *kills {
 	if n == 0 {
 		t.Skip("skipped: it takes minutes; FLOWBEAM_KILLS=60 runs it, scripts/soak kills does")
 	}
+	return newKills(t, max(n/share, 6), killTopic(t))
+}
+
+// killTopic is a topic of its own of the real broker.
+func killTopic(t *testing.T) *topicInput {
+	t.Helper()
 	topic := fmt.Sprintf("kill%d", time.Now().UnixMilli())
 	brokers := []string{testenv.Server(t, "FLOWBEAM_KAFKA")}
 	if err := loadgen.CreateTopic(t.Context(), brokers, topic, 3); err != nil {
 		t.Fatal(err)
 	}
-	return newKills(t, max(n/share, 6), &topicInput{t, brokers, topic})
+	return &topicInput{t, brokers, topic}
 }
 
 // install makes what the stores need.
@@ -241,36 +257,50 @@ func (k *kills) proxy(name, to string) string {
 
 // run fills the topic and kills the program n times, and lets the last one end.
 func (k *kills) run() {
-	g := loadgen.Default()
-	g.Rate, g.Live, g.Users, g.Servers = 100, true, 20, 100
-	seconds := 95 + 60*k.n // it ends with the kills at the latest
-	g.Records = seconds * int(g.Rate)
-	g.DataCenters, g.DuplicateDelay = []string{"fra", "iad"}, 5*time.Second
-	g.Start, g.Span = time.Now().UTC().Truncate(time.Millisecond), time.Duration(seconds)*time.Second
-	sent, enough := make(chan error, 1), make(chan struct{})
-	ctx, cancel := context.WithCancel(k.Context())
-	defer cancel()
-	go func() {
-		truth, err := k.input.send(ctx, enough, g)
-		k.want = truth
-		sent <- err
-	}()
+	enough := k.send(95 + 60*k.n) // it ends with the kills at the latest
 	for i := range k.n {
 		k.kill(i)
 	}
+	k.judge()
+	enough()
+	last := k.start("--run_for=20s")
+	last.expectEnd()
+}
+
+// judge says whether the kills came where they show something.
+func (k *kills) judge() {
+	k.Helper()
 	k.Logf("seed %d: %d kills, %d with a write under way or done and not known to be, %d of them after it was done", k.seed, k.n, k.inFlight, k.uncommitted)
 	if k.uncommitted*10 < k.n || k.inFlight == 0 {
 		k.Errorf("of %d kills %d came between an effect and its commit: that shows too little", k.n, k.uncommitted)
 	}
-	close(enough)
-	if err := <-sent; err != nil {
-		k.Fatal(err)
+}
+
+// send fills the input for so long, or until enough is called, which waits for what is wanted.
+func (k *kills) send(seconds int) (enough func()) {
+	g := loadgen.Default()
+	g.Rate, g.Live, g.Users, g.Servers = 100, true, 20, 100
+	g.Records = seconds * int(g.Rate)
+	g.DataCenters, g.DuplicateDelay = []string{"fra", "iad"}, 5*time.Second
+	g.Start, g.Span = time.Now().UTC().Truncate(time.Millisecond), time.Duration(seconds)*time.Second
+	sent, over := make(chan error, 1), make(chan struct{})
+	ctx, cancel := context.WithCancel(k.Context())
+	k.Cleanup(cancel)
+	go func() {
+		truth, err := k.input.send(ctx, over, g)
+		k.want = truth
+		sent <- err
+	}()
+	return func() {
+		k.Helper()
+		close(over)
+		if err := <-sent; err != nil {
+			k.Fatal(err)
+		}
+		for _, p := range k.proxies {
+			p.OnReply(nil)
+		}
 	}
-	for _, p := range k.proxies {
-		p.OnReply(nil)
-	}
-	last := k.start("--run_for=20s")
-	last.expectEnd()
 }
 
 // kill starts the program and kills it.

@@ -15,6 +15,11 @@ func init() {
 	register.DoFn2x2[context.Context, flow.Count, string, int64](&countFn{})
 }
 
+const (
+	metricsNamespace   = "flowbeam"
+	deadLettersCounter = "dead_letters_" // and the reason
+)
+
 // countFn names counts for their sums, and tells them while the job runs: to what bounds what is
 // in flight, as Beam's metrics, in the namespace flowbeam, and in this process to Prometheus. Counts travel as data, so what
 // runs again is shown once wherever the runner keeps what went before.
@@ -27,7 +32,7 @@ func (f *countFn) ProcessElement(ctx context.Context, c flow.Count) (string, int
 	show(c, func(name string) {
 		counter, ok := f.counters[name]
 		if !ok {
-			counter = beam.NewCounter("flowbeam", name)
+			counter = beam.NewCounter(metricsNamespace, name)
 			f.counters[name] = counter
 		}
 		counter.Inc(ctx, c.N)
@@ -53,7 +58,7 @@ func show(c flow.Count, beamCounter func(name string)) {
 		}
 	case c.Stage == "dead_letters":
 		metrics.DeadLetter(c.Name, c.N)
-		beamCounter("dead_letters_" + c.Name)
+		beamCounter(deadLettersCounter + c.Name)
 	case c.Stage == "rollup_rows":
 		metrics.RollupRows(c.Name, c.N)
 		beamCounter("rollup_rows_" + c.Name)

@@ -21,7 +21,7 @@ import (
 // Options are the options of the pipelines. The tags are the one description of each
 // flag: name, default, help; flags, configuration file and help text come from them.
 type Options struct {
-	Runner string `flag:"runner" default:"direct" group:"Run" help:"direct or prism (both are Beam's local runner Prism), or another runner that the binary knows"`
+	Runner string `flag:"runner" default:"direct" group:"Run" help:"direct or prism (both are Beam's local runner Prism), flink, or another runner that the binary knows"`
 	Config string `flag:"config" group:"Run" help:"YAML file with the names of these flags; a flag on the command line wins"`
 
 	RunFor      time.Duration `flag:"run_for" default:"0s" group:"Run" help:"end a stream after so long, on the local runner, as an interrupt does: what was read is written (0: never)"`
@@ -121,6 +121,13 @@ type Options struct {
 	PubSub            string `flag:"pubsub" group:"Pub/Sub" help:"projects/PROJECT/topics/TOPIC of the records; rollups and dead letters go to TOPIC_rollup_1m and so on, TOPIC_dead_letters"`
 	PubSubCredentials string `flag:"pubsub_credentials" group:"Pub/Sub" help:"where the key of a service account is (none: the worker's own identity)"`
 	PubSubEndpoint    string `flag:"pubsub_endpoint" group:"Pub/Sub" help:"the service's address, such as europe-west1-pubsub.googleapis.com:443 (none: the global one, or the emulator that PUBSUB_EMULATOR_HOST names)"`
+
+	FlinkCheckpoint     time.Duration `flag:"flink_checkpoint_interval" default:"10s" group:"Flink" help:"how often the state of a job is made durable: what came since the last time is done again after a failure"`
+	FlinkBundle         time.Duration `flag:"flink_bundle_time" default:"200ms" group:"Flink" help:"how long records are collected before a stage takes them"`
+	FlinkMaxParallelism int           `flag:"flink_max_parallelism" default:"8" group:"Flink" help:"the most that --parallelism may ever be raised to with the state of this job; small, as the runner's memory grows with it"`
+	FlinkSavepoint      string        `flag:"flink_savepoint" group:"Flink" help:"savepoint or checkpoint to go on from, as flink stop prints it (none: anew)"`
+	FlinkREST           string        `flag:"flink_rest" group:"Flink" help:"Flink's REST address, such as localhost:8081: progress is asked there, and an interrupt makes a savepoint of a job whose workers are in this process"`
+	FlinkWorkers        string        `flag:"flink_workers" group:"Flink" help:"run no job, but a pool of workers at this address, such as :50000, for jobs with --environment_type=external"`
 
 	set map[string]bool // flags that were given
 

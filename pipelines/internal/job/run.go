@@ -2,7 +2,6 @@ package job
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -40,6 +39,9 @@ type Program struct {
 // numbers do not add up, 2 where the options have problems.
 func (p *Program) Main(args []string, stderr io.Writer) int {
 	o := Defaults()
+	if done, status := worker(args, stderr); done {
+		return status
+	}
 	for _, a := range args {
 		if a == "--help" || a == "-help" || a == "-h" {
 			fmt.Fprint(stderr, p.usage(o))
@@ -76,6 +78,9 @@ func (p *Program) Main(args []string, stderr io.Writer) int {
 		return 2
 	}
 	tuneMemory()
+	if o.FlinkWorkers != "" {
+		return o.serveWorkers(p.Name, stderr)
+	}
 	logTo(stderr, o.LogFormat)
 	if err := o.install(context.Background()); err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", p.Name, err)
@@ -85,6 +90,9 @@ func (p *Program) Main(args []string, stderr io.Writer) int {
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", p.Name, err)
 		return 1
+	}
+	if s == nil {
+		return 0
 	}
 	if problems := s.Check(); len(problems) > 0 {
 		fmt.Fprintf(stderr, "%s: the numbers do not add up:\n", p.Name)
@@ -151,19 +159,28 @@ func (p *Program) prepare(o *Options) (cleanup func(), err error) {
 	return cleanup, nil
 }
 
-// Run runs the pipeline and waits for its end.
+// totals is where the totals of a run go: in a folder of its own on the local runner, and under
+// the output where the workers may be on other machines.
+func (o *Options) totals(started time.Time) (t totals, clean func(), err error) {
+	if !o.local() {
+		return totals{o.Output, fmt.Sprintf("_runs/%d.json", started.UnixNano())}, func() {}, nil
+	}
+	dir, err := os.MkdirTemp("", "flowbeam-totals-")
+	return totals{dir, "_runs/totals.json"}, func() { os.RemoveAll(dir) }, err
+}
+
+// Run runs the pipeline and waits for its end. The summary of a stream that another runner goes
+// on with is nil.
 func (p *Program) Run(ctx context.Context, o *Options, out io.Writer) (*Summary, error) {
 	if o.Quiet {
 		out = io.Discard
 	}
-	totalsFile, err := os.CreateTemp("", "flowbeam-totals-")
+	started := time.Now()
+	sums, clean, err := o.totals(started)
 	if err != nil {
 		return nil, err
 	}
-	totalsFile.Close()
-	defer os.Remove(totalsFile.Name())
-
-	started := time.Now()
+	defer clean()
 	if err := o.begin(ctx); err != nil {
 		return nil, err
 	}
@@ -176,7 +193,7 @@ func (p *Program) Run(ctx context.Context, o *Options, out io.Writer) (*Summary,
 	if err != nil {
 		return nil, err
 	}
-	if err := o.Build(scope, in, started, totalsFile.Name()); err != nil {
+	if err := o.Build(scope, in, started, sums); err != nil {
 		return nil, err
 	}
 	runner := o.Runner
@@ -196,25 +213,28 @@ func (p *Program) Run(ctx context.Context, o *Options, out io.Writer) (*Summary,
 	stored.Begin()
 	unbound := o.boundInFlight()
 	stopped := o.stopOnRequest(out)
-	err = execute(ctx, runner, pipeline)
+	if runner == flinkRunner {
+		err = o.runOnFlink(ctx, p.Name, pipeline, out)
+	} else {
+		err = execute(ctx, runner, pipeline)
+	}
 	unbound()
 	stopped()
 	stop()
 	if err != nil {
 		return nil, fmt.Errorf("the job failed: %w", short(err))
 	}
+	if goesOn := runner == flinkRunner && (o.streaming() || *jobopts.Async); goesOn {
+		return nil, nil // its totals come at its end, which a stream there has not
+	}
 	if err := o.end(ctx); err != nil {
 		return nil, err
 	}
-	b, err := os.ReadFile(totalsFile.Name())
+	all, err := sums.read(ctx)
 	if err != nil {
-		return nil, err
-	}
-	totals := map[string]int64{}
-	if err := json.Unmarshal(b, &totals); err != nil {
 		return nil, fmt.Errorf("the job left no totals: %w", err)
 	}
-	s := summarize(totals, time.Since(started))
+	s := summarize(all, time.Since(started))
 	for _, st := range o.stores() {
 		if st.loadsFiles() {
 			s.loads = st.name()

@@ -72,6 +72,9 @@ func (o *Options) Validate() (problems []error) {
 		add("metrics", metrics.Check(o.Metrics))
 	}
 	one("log_format", o.LogFormat, "text", "json")
+	if o.Runner == flinkRunner {
+		o.validateFlink(add)
+	}
 
 	one("dedupe", o.Dedupe, "exact", "off")
 	add("dedupe_shards", shard.Check(o.DedupeShards))
