@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -112,6 +113,31 @@ func TestAReadGoesOnFromACheckpointAtAnyBundle(t *testing.T) {
 			}
 		}
 		t.Logf("seed %d: %d bundles dropped, %d restarts", seed, dropped, restarts)
+	}
+}
+
+// Leaders move between the brokers while messages are read, and in the end one broker is gone.
+func TestALeaderChangeLosesNothing(t *testing.T) {
+	b := newBroker(t, map[string]int{"flows": 2})
+	want := b.fill("flows", 2, 0, 1200, start)
+	w := newWorker(t, b.addrs(), []string{"flows"}, Format("clocked"), BatchSize(10, 1<<20), Checkpoint(20, time.Second))
+	w.discover()
+	leader := func(p int32) int32 { return b.cluster.PartitionInfo("flows", p).Leader }
+	for moves := 1; moves <= 5; moves++ {
+		w.until("some messages", func() bool { return len(w.records(t)) >= 100*moves })
+		for p := range int32(2) {
+			if err := b.cluster.MoveTopicPartition("flows", p, 1-leader(p)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := b.cluster.RemoveNode(leader(0)); err != nil {
+		t.Fatal(err)
+	}
+	maps.Copy(want, b.fill("flows", 2, 1200, 100, start))
+	w.until("all messages", func() bool { return len(w.records(t)) >= len(want) })
+	if d := cmp.Diff(want, w.records(t)); d != "" {
+		t.Error(d)
 	}
 }
 

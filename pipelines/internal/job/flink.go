@@ -15,6 +15,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/options/jobopts"
 
 	"github.com/flowbeam/flowbeam/internal/flink"
+	"github.com/flowbeam/flowbeam/internal/metrics"
 )
 
 const flinkRunner = "flink"
@@ -161,6 +162,15 @@ func (o *Options) serveWorkers(program string, out io.Writer) int {
 	}
 	defer pool.Stop()
 	fmt.Fprintf(out, "%s: workers at %s\n", program, pool.Address())
+	if o.Metrics != "" {
+		at, end, err := metrics.Serve(o.Metrics)
+		if err != nil {
+			fmt.Fprintf(out, "%s: --metrics: %v\n", program, err)
+			return 1
+		}
+		defer end()
+		fmt.Fprintf(out, "%s: metrics are at http://%s/metrics\n", program, at)
+	}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	<-signals

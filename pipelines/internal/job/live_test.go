@@ -57,6 +57,7 @@ func TestAStreamIntoAllStores(t *testing.T) {
 	o.KafkaInput, o.KafkaInputTopics, o.Format, o.DataCenter = brokers, []string{unique}, "canopus", "header:"+loadgen.DataCenterHeader
 	o.AllowedLateness, o.DedupeHorizon, o.MaxHold, o.Skew = 2*time.Minute, 2*time.Minute, 10*time.Second, 5*time.Second
 	o.Rollup, o.RollupWindows, o.FileBucket = []string{"data_center", "user_id"}, []time.Duration{time.Minute, 5 * time.Minute}, time.Minute
+	o.slack = time.Minute // or ten minutes would show nothing of what stays in memory
 	o.Elasticsearch, o.ElasticNamespace, o.ElasticILM = []string{elastic}, unique, false
 	o.BigQuery, o.BigQueryEndpoint = project+"."+unique, rest+","+grpc
 	if problems := o.Validate(); len(problems) > 0 {
