@@ -60,6 +60,9 @@ func (o Options) runnerOptions() map[string]any {
 		"parallelism":            o.Parallelism,
 		"max_parallelism":        o.MaxParallelism,
 		"max_bundle_size":        maxBundleSize,
+		// Or what a bundle gives while a checkpoint is made waits in a buffer that the last watermark
+		// overtakes: stages with state then drop it as late, without a word.
+		"finish_bundle_before_checkpointing": true,
 		// The last checkpoint of a job that was cancelled or has failed is kept: it is a place to go
 		// on from.
 		"externalized_checkpoints_enabled":                true,

@@ -24,7 +24,8 @@ func onFlink(t *testing.T, o *Options) *Options {
 	endpoint, environment := *jobopts.Endpoint, *jobopts.EnvironmentType
 	*jobopts.Endpoint, *jobopts.EnvironmentType = testenv.Server(t, "FLOWBEAM_FLINK"), "LOOPBACK"
 	t.Cleanup(func() { *jobopts.Endpoint, *jobopts.EnvironmentType = endpoint, environment })
-	o.Runner, o.FlinkREST, o.FlinkCheckpoint = flinkRunner, testenv.Server(t, "FLOWBEAM_FLINK_REST"), 2*time.Second
+	// Checkpoints fall into bundles.
+	o.Runner, o.FlinkREST, o.FlinkCheckpoint = flinkRunner, testenv.Server(t, "FLOWBEAM_FLINK_REST"), 200*time.Millisecond
 	if problems := o.Validate(); len(problems) > 0 {
 		t.Fatal(problems)
 	}
