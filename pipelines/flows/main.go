@@ -15,10 +15,5 @@ import (
 )
 
 func main() {
-	p := job.Program{
-		Name:    "flows",
-		About:   "flow records in, deduplicated, enriched, counted by windows, and written",
-		Without: []string{"dead_letters", "raw", "replace"},
-	}
-	os.Exit(p.Main(os.Args[1:], os.Stderr))
+	os.Exit(job.Flows().Main(os.Args[1:], os.Stderr))
 }

@@ -78,7 +78,7 @@ func (o *Options) Build(s beam.Scope, in Input, now time.Time, to totals) error 
 
 	var old datasetsource.Old
 	if o.Replace {
-		stored := beam.Flatten(s, counts...)
+		stored := gather(s, "StoredCounts", counts...)
 		old = datasetsource.Superseded(s, o.dir("flows"), in.Raw, records, o.Revision)
 		count(old.Counts)
 		moved, gone := gate(s, old.Moved, stored), gate(s, old.Gone, stored)
@@ -114,9 +114,10 @@ func (o *Options) Build(s beam.Scope, in Input, now time.Time, to totals) error 
 			if err != nil {
 				return err
 			}
+			s := s.Scope("rollup_" + l.Name) // or their steps were told apart by numbers
 			l.Rows = revise(s, l.Rows, revision)
 			if o.Replace {
-				l.Rows = beam.Flatten(s, l.Rows, o.retractions(s, l.Rows, changed, level{l.Name, table}))
+				l.Rows = gather(s, "Retracted", l.Rows, o.retractions(s, l.Rows, changed, level{l.Name, table}))
 			}
 			count(tapRollups(s, l.Name, l.Rows))
 			w := filesink.WriteRollups(s, l.Rows, o.dir("rollup_"+l.Name), table, o.sinkOptions("files_rollup_"+l.Name)...)
@@ -134,9 +135,9 @@ func (o *Options) Build(s beam.Scope, in Input, now time.Time, to totals) error 
 		rejected = append(rejected, w.Failures)
 	}
 
-	dead := beam.Flatten(s, failures...)
+	dead := gather(s, "DeadLetters", failures...)
 	count(tapFailures(s, dead))
-	all := beam.Flatten(s, append(rejected, dead)...)
+	all := gather(s, "Refused", append(rejected, dead)...)
 	// What a store refuses of the dead letters is one for the files: they refuse none.
 	letters := []beam.PCollection{all}
 	for _, st := range stores {
@@ -144,7 +145,7 @@ func (o *Options) Build(s beam.Scope, in Input, now time.Time, to totals) error 
 			letters = append(letters, refusedBy(st.failures(s, all, filesink.Result{}))...)
 		}
 	}
-	files := filesink.WriteFailures(s, beam.Flatten(s, letters...), o.dir("dead_letters"), deadLetterOptions()...)
+	files := filesink.WriteFailures(s, gather(s, "Letters", letters...), o.dir("dead_letters"), deadLetterOptions()...)
 	count(files.Counts)
 	for _, st := range stores {
 		if st.loadsFiles() {
@@ -153,13 +154,19 @@ func (o *Options) Build(s beam.Scope, in Input, now time.Time, to totals) error 
 	}
 
 	if o.Replace {
-		count(filesink.Prune(s, old.IDs, o.dir("flows"), o.Revision, beam.Flatten(s, counts...)))
+		count(filesink.Prune(s, old.IDs, o.dir("flows"), o.Revision, gather(s, "AllCounts", counts...)))
 	}
 	if o.streaming() && o.readsKafka() && o.local() { // of subscriptions snapshots tell where to go on
 		windowing.Stored(s, in.Raw, counts...)
 	}
-	writeTotals(s, beam.Flatten(s, counts...), to)
+	writeTotals(s, gather(s, "Counts", counts...), to)
 	return nil
+}
+
+// gather flattens collections under a name of its own: by their names a running job's steps are
+// found in the graph that replaces it, and those of bare Flattens change with their number.
+func gather(s beam.Scope, name string, cols ...beam.PCollection) beam.PCollection {
+	return beam.Flatten(s.Scope("job."+name), cols...)
 }
 
 // smallestWindow is the length of the smallest window, which gives its row first.
@@ -209,7 +216,7 @@ func (o *Options) rollupInput(s beam.Scope, records, touched beam.PCollection, o
 	fresh, _, _ := flow.Apply(s, records, &unstored{Unit: o.unit(), Stored: stored})
 	again := beam.ParDo(s, &touchedFn{Unit: int64(o.unit()), Bucket: int64(o.FileBucket), Stored: stored}, touched)
 	whole, _, _ := flow.Apply(s, datasetsource.Read(s, again, o.dir("flows")), &onTime{})
-	return beam.Flatten(s, fresh, whole), changed, nil
+	return gather(s, "RollupInput", fresh, whole), changed, nil
 }
 
 // unit is the stretch of event time that is computed anew as one: a whole number of file

@@ -19,75 +19,77 @@ import (
 )
 
 // Options are the options of the pipelines. The tags are the one description of each
-// flag: name, default, help; flags, configuration file and help text come from them.
+// flag: name, default, help; flags, configuration file, help text and the templates' parameters
+// come from them. For these, template is - where a template has no such parameter and the form that
+// alone has it, param the service's type, regex and enum what it takes.
 type Options struct {
-	Runner string `flag:"runner" default:"direct" group:"Run" help:"direct or prism (both are Beam's local runner Prism), flink, or another runner that the binary knows"`
-	Config string `flag:"config" group:"Run" help:"YAML file with the names of these flags; a flag on the command line wins"`
+	Runner string `flag:"runner" default:"direct" group:"Run" template:"-" help:"direct or prism (both are Beam's local runner Prism), flink, or another runner that the binary knows"`
+	Config string `flag:"config" group:"Run" template:"-" help:"YAML file with the names of these flags; a flag on the command line wins"`
 
-	RunFor      time.Duration `flag:"run_for" default:"0s" group:"Run" help:"end a stream after so long, on the local runner, as an interrupt does: what was read is written (0: never)"`
-	MaxInFlight int           `flag:"max_in_flight" default:"268435456" group:"Run" help:"bytes of the input that are read ahead of the slowest sink, on the local runner, before reading waits; in memory they are several times as many (0: no bound)"`
+	RunFor      time.Duration `flag:"run_for" default:"0s" group:"Run" template:"-" help:"end a stream after so long, on the local runner, as an interrupt does: what was read is written (0: never)"`
+	MaxInFlight int           `flag:"max_in_flight" default:"268435456" group:"Run" template:"-" help:"bytes of the input that are read ahead of the slowest sink, on the local runner, before reading waits; in memory they are several times as many (0: no bound)"`
 
-	Metrics   string `flag:"metrics" group:"Run" help:"address on which metrics are served for Prometheus while it runs, as :9464 or localhost:9464, at /metrics (none: not)"`
-	LogFormat string `flag:"log_format" default:"text" group:"Run" help:"of warnings and errors on the terminal: text or json"`
+	Metrics   string `flag:"metrics" group:"Run" template:"-" help:"address on which metrics are served for Prometheus while it runs, as :9464 or localhost:9464, at /metrics (none: not)"`
+	LogFormat string `flag:"log_format" default:"text" group:"Run" template:"-" help:"of warnings and errors on the terminal: text or json"`
 
 	Input       []string      `flag:"input" group:"Input" help:"files to read: paths or globs, separated by commas; none: the bundled sample"`
-	DeadLetters string        `flag:"dead_letters" group:"Input" help:"replay: folder of dead letters to read (default OUTPUT/dead_letters)"`
-	Raw         string        `flag:"raw" group:"Input" help:"replay: folder of a raw backup to read, such as OUTPUT/raw, from --start to --stop by the time at which records came"`
+	DeadLetters string        `flag:"dead_letters" group:"Input" template:"-" help:"replay: folder of dead letters to read (default OUTPUT/dead_letters)"`
+	Raw         string        `flag:"raw" group:"Input" template:"-" help:"replay: folder of a raw backup to read, such as OUTPUT/raw, from --start to --stop by the time at which records came"`
 	Format      string        `flag:"format" group:"Input" help:"format of the input (none: detected from the first bytes of each file)"`
 	Header      string        `flag:"header" group:"Input" help:"header line for input that has none, such as a declared list of AWS flow log fields"`
 	DataCenter  string        `flag:"datacenter" group:"Input" help:"data center of the input: a name, or a regular expression with one group that finds it in the path: '/dc=([^/]+)/'"`
 	Tenant      string        `flag:"tenant" group:"Input" help:"tenant of the input"`
-	Watch       time.Duration `flag:"watch" default:"0s" group:"Input" help:"follow the input for new files, looking this often (0: read what is there and end)"`
+	Watch       time.Duration `flag:"watch" default:"0s" group:"Input" template:"streaming" help:"follow the input for new files, looking this often (0: read what is there and end)"`
 	MaxLine     int           `flag:"max_line" default:"1048576" group:"Input" help:"longest line in bytes; a longer one becomes a dead letter with its first bytes and a hash"`
 	MinTime     string        `flag:"min_event_time" default:"2000-01-01T00:00:00Z" group:"Input" help:"earliest event time; what is older becomes a dead letter (streams: unless it is given, a week before the record came)"`
 	MaxTime     string        `flag:"max_event_time" group:"Input" help:"latest event time (default: one day after the start of the run; streams: an hour after the record came)"`
 	Revision    int64         `flag:"revision" default:"0" group:"Input" help:"revision stamped on each record; raise it when a parser or a table was corrected"`
-	Replace     bool          `flag:"replace" default:"false" group:"Input" help:"replay: also replace what is stored of a lower --revision of the records that are read again, wherever it stands; what is no record any more goes"`
+	Replace     bool          `flag:"replace" default:"false" group:"Input" template:"-" help:"replay: also replace what is stored of a lower --revision of the records that are read again, wherever it stands; what is no record any more goes"`
 
 	KafkaInput        []string `flag:"kafka_input" group:"Kafka input" help:"brokers to read from, as host:9092, separated by commas, in place of --input; --kafka_tls and what follows it are for both"`
 	KafkaInputTopics  []string `flag:"kafka_input_topics" group:"Kafka input" help:"topics to read"`
 	KafkaInputPattern string   `flag:"kafka_input_pattern" group:"Kafka input" help:"also read the topics whose names match a regular expression, those that come later too"`
-	KafkaInputGroup   string   `flag:"kafka_input_group" group:"Kafka input" help:"a consumer group to commit to: on the local runner what is stored and in no open window, elsewhere what was read a minute ago; start=committed begins there"`
-	KafkaIsolation    string   `flag:"kafka_isolation" default:"read_uncommitted" group:"Kafka input" help:"read_uncommitted, or read_committed, which passes over aborted transactions"`
-	KafkaExpired      string   `flag:"kafka_on_expired" default:"fail" group:"Kafka input" help:"messages were deleted before they were read: fail, or earliest, which goes on and writes the range as a dead letter"`
+	KafkaInputGroup   string   `flag:"kafka_input_group" group:"Kafka input" template:"streaming" help:"a consumer group to commit to: on the local runner what is stored and in no open window, elsewhere what was read a minute ago; start=committed begins there"`
+	KafkaIsolation    string   `flag:"kafka_isolation" default:"read_uncommitted" group:"Kafka input" enum:"read_uncommitted,read_committed" help:"read_uncommitted, or read_committed, which passes over aborted transactions"`
+	KafkaExpired      string   `flag:"kafka_on_expired" default:"fail" group:"Kafka input" enum:"fail,earliest" help:"messages were deleted before they were read: fail, or earliest, which goes on and writes the range as a dead letter"`
 
-	PubSubInput         []string      `flag:"pubsub_input" group:"Pub/Sub input" help:"subscriptions to read, as projects/PROJECT/subscriptions/SUBSCRIPTION, separated by commas, all of one project, in place of --input; --pubsub_credentials and --pubsub_endpoint are for both"`
-	PubSubEventTime     string        `flag:"pubsub_event_time" default:"payload" group:"Pub/Sub input" help:"the times that the watermark follows: payload (that of the record in the message), publish (when it was published) or attribute:NAME (RFC 3339 or milliseconds since the epoch)"`
-	PubSubSnapshotEvery time.Duration `flag:"pubsub_snapshot_every" default:"1m" group:"Pub/Sub input" help:"how often a snapshot of each subscription is made, to go back to; they are kept for as long as start=resume goes back, half an hour at least"`
+	PubSubInput         []string      `flag:"pubsub_input" group:"Pub/Sub input" template:"streaming" regex:"^projects/[^/,]+/subscriptions/[^/,]+(,projects/[^/,]+/subscriptions/[^/,]+)*$" help:"subscriptions to read, as projects/PROJECT/subscriptions/SUBSCRIPTION, separated by commas, all of one project, in place of --input; --pubsub_credentials and --pubsub_endpoint are for both"`
+	PubSubEventTime     string        `flag:"pubsub_event_time" default:"payload" group:"Pub/Sub input" template:"streaming" help:"the times that the watermark follows: payload (that of the record in the message), publish (when it was published) or attribute:NAME (RFC 3339 or milliseconds since the epoch)"`
+	PubSubSnapshotEvery time.Duration `flag:"pubsub_snapshot_every" default:"1m" group:"Pub/Sub input" template:"streaming" help:"how often a snapshot of each subscription is made, to go back to; they are kept for as long as start=resume goes back, half an hour at least"`
 
 	Start   string `flag:"start" group:"Topics and subscriptions" help:"where to begin: a time, or an age such as 3h; topics: earliest (the default), latest or committed; subscriptions: resume, where a run that was stopped or killed goes on (the default on the local runner), or subscription, where they stand"`
-	Stop    string `flag:"stop" group:"Topics and subscriptions" help:"topics: where to end: latest (where topics end now) or a time; none: never"`
+	Stop    string `flag:"stop" group:"Topics and subscriptions" template:"backfill" help:"topics: where to end: latest (where topics end now) or a time; none: never"`
 	MaxRate int    `flag:"max_rate" default:"0" group:"Topics and subscriptions" help:"most records a second that a process reads, of each subscription where it reads these (0: no bound)"`
 
-	GeoIPCity  string   `flag:"geoip_city" group:"Enrich" help:"GeoIP city database (mmdb), or several separated by commas"`
-	GeoIPASN   string   `flag:"geoip_asn" group:"Enrich" help:"ASN database (mmdb)"`
+	GeoIPCity  string   `flag:"geoip_city" group:"Enrich" param:"GCS_READ_FILE" help:"GeoIP city database (mmdb), or several separated by commas"`
+	GeoIPASN   string   `flag:"geoip_asn" group:"Enrich" param:"GCS_READ_FILE" help:"ASN database (mmdb)"`
 	Networks   []string `flag:"networks" group:"Enrich" help:"prefix tables (CSV): networks, customers, data centers"`
 	Anonymize  string   `flag:"anonymize" group:"Enrich" help:"anonymise addresses, keeping prefixes, after all lookups: where the key is, as file:PATH or env:NAME"`
 	KeepOrigin bool     `flag:"keep_original" default:"false" group:"Enrich" help:"keep each raw record in the column original"`
 
-	Dedupe          string        `flag:"dedupe" default:"exact" group:"Dedupe" help:"exact (one record an id) or off"`
+	Dedupe          string        `flag:"dedupe" default:"exact" group:"Dedupe" enum:"exact,off" help:"exact (one record an id) or off"`
 	DedupeHorizon   time.Duration `flag:"dedupe_horizon" default:"2h" group:"Dedupe" help:"how long an id is remembered, in event time; at least allowed_lateness"`
 	DedupeShards    int           `flag:"dedupe_shards" default:"4" group:"Dedupe" help:"keys a minute of records is spread over, a power of two"`
-	Observations    string        `flag:"observations" default:"off" group:"Dedupe" help:"several exporters saw one conversation: off, first, max, priority or mark"`
+	Observations    string        `flag:"observations" default:"off" group:"Dedupe" enum:"off,first,max,priority,mark" help:"several exporters saw one conversation: off, first, max, priority or mark"`
 	Exporters       []string      `flag:"exporters" group:"Dedupe" help:"exporters by priority, for observations=priority"`
 	AllowedLateness time.Duration `flag:"allowed_lateness" default:"2h" group:"Windows" help:"how far behind the watermark a record still corrects the rollups"`
-	Skew            time.Duration `flag:"watermark_skew" default:"1m" group:"Windows" help:"how much older than the newest record before it a record of a stream may be without being late"`
-	MaxHold         time.Duration `flag:"max_watermark_hold" default:"5m" group:"Windows" help:"how long a lagging data center may hold the watermark back"`
+	Skew            time.Duration `flag:"watermark_skew" default:"1m" group:"Windows" template:"streaming" help:"how much older than the newest record before it a record of a stream may be without being late"`
+	MaxHold         time.Duration `flag:"max_watermark_hold" default:"5m" group:"Windows" template:"streaming" help:"how long a lagging data center may hold the watermark back"`
 
 	Rollup         []string        `flag:"rollup" default:"tenant,user_id,source_country,destination_country,destination_asn,protocol" group:"Rollups" help:"columns to group by, or off"`
 	RollupWindows  []time.Duration `flag:"rollup_windows" default:"1m,5m,1h" group:"Rollups" help:"lengths of the windows"`
 	RollupMeasures []string        `flag:"rollup_measures" group:"Rollups" help:"measures (none: the default ones)"`
-	EarlyFirings   int             `flag:"early_firings" default:"0" group:"Rollups" help:"with watch: also emit a window before its end, at every so many partials (0: not)"`
+	EarlyFirings   int             `flag:"early_firings" default:"0" group:"Rollups" template:"streaming" help:"with watch: also emit a window before its end, at every so many partials (0: not)"`
 
-	Output       string        `flag:"output" default:"flowbeam-out" group:"Output" help:"folder for flows, rollups, dead letters and raw backup"`
-	OutputFormat string        `flag:"output_format" default:"parquet" group:"Output" help:"parquet, avro, ndjson or csv"`
-	Compression  string        `flag:"compression" group:"Output" help:"none, gzip, zstd or snappy (none given: the format's default)"`
+	Output       string        `flag:"output" default:"flowbeam-out" group:"Output" param:"GCS_WRITE_FOLDER" regex:"^gs://[^/]+(/.*)?$" help:"folder for flows, rollups, dead letters and raw backup"`
+	OutputFormat string        `flag:"output_format" default:"parquet" group:"Output" enum:"parquet,avro,ndjson,csv" help:"parquet, avro, ndjson or csv"`
+	Compression  string        `flag:"compression" group:"Output" enum:"none,gzip,zstd,snappy" help:"none, gzip, zstd or snappy (none given: the format's default)"`
 	FileBucket   time.Duration `flag:"file_bucket" default:"1h" group:"Output" help:"event time that one folder of files covers"`
 	Shards       int           `flag:"shards" default:"1" group:"Output" help:"shards of a bucket, a power of two; many only where many workers write"`
 	Partition    []string      `flag:"partition" group:"Output" help:"further columns to partition the records by, such as data_center"`
 	RawBackup    bool          `flag:"raw_backup" default:"false" group:"Output" help:"also keep the input's bytes, under raw/"`
-	Summary      string        `flag:"summary" group:"Output" help:"file for the summary as JSON"`
-	Quiet        bool          `flag:"quiet" default:"false" group:"Output" help:"no progress and no summary on the terminal"`
+	Summary      string        `flag:"summary" group:"Output" template:"-" help:"file for the summary as JSON"`
+	Quiet        bool          `flag:"quiet" default:"false" group:"Output" template:"-" help:"no progress and no summary on the terminal"`
 
 	Install bool `flag:"install" default:"false" group:"Stores" help:"first make what the stores below lack: Elasticsearch's templates, BigQuery's dataset, tables and views, Kafka's topics"`
 
@@ -98,13 +100,13 @@ type Options struct {
 	ElasticAPIKey    string        `flag:"elasticsearch_api_key" group:"Elasticsearch" help:"where an API key is, in place of user and password"`
 	ElasticCA        string        `flag:"elasticsearch_ca" group:"Elasticsearch" help:"where the certificates (PEM) are that the nodes' must come from"`
 	ElasticNamespace string        `flag:"elasticsearch_namespace" default:"default" group:"Elasticsearch" help:"part of the indices' names: flowbeam-flow-NAMESPACE-YYYY.MM.DD"`
-	ElasticIndexPer  string        `flag:"elasticsearch_index_per" default:"day" group:"Elasticsearch" help:"event time that one index covers: day or hour"`
+	ElasticIndexPer  string        `flag:"elasticsearch_index_per" default:"day" group:"Elasticsearch" enum:"day,hour" help:"event time that one index covers: day or hour"`
 	ElasticReplace   bool          `flag:"elasticsearch_replace" default:"false" group:"Elasticsearch" help:"replace documents of a lower revision"`
 	ElasticILM       bool          `flag:"elasticsearch_ilm" default:"true" group:"Elasticsearch" help:"install: also make lifecycle policies"`
 	ElasticKeep      time.Duration `flag:"elasticsearch_keep" default:"0s" group:"Elasticsearch" help:"install: delete an index so long after its date (0: never)"`
 
-	BigQuery           string `flag:"bigquery" group:"BigQuery" help:"project.dataset to write to: tables flows, rollup_…, dead_letters"`
-	BigQueryMethod     string `flag:"bigquery_method" default:"storage_write" group:"BigQuery" help:"storage_write (lowest latency) or file_loads (of the files under --output on gs://)"`
+	BigQuery           string `flag:"bigquery" group:"BigQuery" regex:"^[^.]+[.][A-Za-z0-9_]+$" help:"project.dataset to write to: tables flows, rollup_…, dead_letters"`
+	BigQueryMethod     string `flag:"bigquery_method" default:"storage_write" group:"BigQuery" enum:"storage_write,file_loads" help:"storage_write (lowest latency) or file_loads (of the files under --output on gs://)"`
 	BigQueryLocation   string `flag:"bigquery_location" group:"BigQuery" help:"install: location of a new dataset (none: US)"`
 	BigQueryAddColumns bool   `flag:"bigquery_add_columns" default:"false" group:"BigQuery" help:"install: add columns that tables of an earlier version lack"`
 	BigQueryEndpoint   string `flag:"bigquery_endpoint" group:"BigQuery" help:"an emulator: base URL of its REST API and host:port of its gRPC, separated by a comma"`
@@ -114,22 +116,24 @@ type Options struct {
 	KafkaPartitions int      `flag:"kafka_partitions" default:"6" group:"Kafka" help:"install: partitions of a new topic"`
 	KafkaTLS        bool     `flag:"kafka_tls" default:"false" group:"Kafka" help:"encrypt, trusting the system's authorities"`
 	KafkaCA         string   `flag:"kafka_ca" group:"Kafka" help:"encrypt: where the certificates (PEM) are that the brokers' must come from"`
-	KafkaMechanism  string   `flag:"kafka_mechanism" default:"SCRAM-SHA-512" group:"Kafka" help:"PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"`
+	KafkaMechanism  string   `flag:"kafka_mechanism" default:"SCRAM-SHA-512" group:"Kafka" enum:"PLAIN,SCRAM-SHA-256,SCRAM-SHA-512" help:"PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"`
 	KafkaUser       string   `flag:"kafka_user" group:"Kafka" help:"user"`
 	KafkaPassword   string   `flag:"kafka_password" group:"Kafka" help:"where its password is: file:PATH, env:NAME or gcp:…"`
 
-	PubSub            string `flag:"pubsub" group:"Pub/Sub" help:"projects/PROJECT/topics/TOPIC of the records; rollups and dead letters go to TOPIC_rollup_1m and so on, TOPIC_dead_letters"`
+	PubSub            string `flag:"pubsub" group:"Pub/Sub" param:"PUBSUB_TOPIC" regex:"^projects/[^/]+/topics/[^/]+$" help:"projects/PROJECT/topics/TOPIC of the records; rollups and dead letters go to TOPIC_rollup_1m and so on, TOPIC_dead_letters"`
 	PubSubCredentials string `flag:"pubsub_credentials" group:"Pub/Sub" help:"where the key of a service account is (none: the worker's own identity)"`
 	PubSubEndpoint    string `flag:"pubsub_endpoint" group:"Pub/Sub" help:"the service's address, such as europe-west1-pubsub.googleapis.com:443 (none: the global one, or the emulator that PUBSUB_EMULATOR_HOST names)"`
 
-	FlinkCheckpoint     time.Duration `flag:"flink_checkpoint_interval" default:"10s" group:"Flink" help:"how often the state of a job is made durable: what came since the last time is done again after a failure"`
-	FlinkBundle         time.Duration `flag:"flink_bundle_time" default:"200ms" group:"Flink" help:"how long records are collected before a stage takes them"`
-	FlinkMaxParallelism int           `flag:"flink_max_parallelism" default:"8" group:"Flink" help:"the most that --parallelism may ever be raised to with the state of this job; small, as the runner's memory grows with it"`
-	FlinkSavepoint      string        `flag:"flink_savepoint" group:"Flink" help:"savepoint or checkpoint to go on from, as flink stop prints it (none: anew)"`
-	FlinkREST           string        `flag:"flink_rest" group:"Flink" help:"Flink's REST address, such as localhost:8081: progress is asked there, and an interrupt makes a savepoint of a job whose workers are in this process"`
-	FlinkWorkers        string        `flag:"flink_workers" group:"Flink" help:"run no job, but a pool of workers at this address, such as :50000, for jobs with --environment_type=external"`
+	FlinkCheckpoint     time.Duration `flag:"flink_checkpoint_interval" default:"10s" group:"Flink" template:"-" help:"how often the state of a job is made durable: what came since the last time is done again after a failure"`
+	FlinkBundle         time.Duration `flag:"flink_bundle_time" default:"200ms" group:"Flink" template:"-" help:"how long records are collected before a stage takes them"`
+	FlinkMaxParallelism int           `flag:"flink_max_parallelism" default:"8" group:"Flink" template:"-" help:"the most that --parallelism may ever be raised to with the state of this job; small, as the runner's memory grows with it"`
+	FlinkSavepoint      string        `flag:"flink_savepoint" group:"Flink" template:"-" help:"savepoint or checkpoint to go on from, as flink stop prints it (none: anew)"`
+	FlinkREST           string        `flag:"flink_rest" group:"Flink" template:"-" help:"Flink's REST address, such as localhost:8081: progress is asked there, and an interrupt makes a savepoint of a job whose workers are in this process"`
+	FlinkWorkers        string        `flag:"flink_workers" group:"Flink" template:"-" help:"run no job, but a pool of workers at this address, such as :50000, for jobs with --environment_type=external"`
 
 	set map[string]bool // flags that were given
+
+	offline bool // a graph is only looked at: nothing is asked that is elsewhere
 
 	// Tests have shorter ones of these.
 	slack  time.Duration // of the rollups' windows
@@ -155,6 +159,7 @@ type field struct {
 	name, def, help, group string
 	value                  flag.Value
 	boolean                bool
+	tag                    reflect.StructTag
 }
 
 func (o *Options) fields() []field {
@@ -168,7 +173,7 @@ func (o *Options) fields() []field {
 		}
 		out = append(out, field{
 			name: name, def: t.Tag.Get("default"), help: t.Tag.Get("help"), group: t.Tag.Get("group"),
-			value: optionValue{v.Field(i)}, boolean: t.Type.Kind() == reflect.Bool,
+			value: optionValue{v.Field(i)}, boolean: t.Type.Kind() == reflect.Bool, tag: t.Tag,
 		})
 	}
 	return out

@@ -99,7 +99,7 @@ func (o *Options) mark(ctx context.Context, done bool) error {
 // rollupRevision is the revision of the rollups' rows of a run that computes them from all that
 // is stored: that of the last replacement, whose rows they must overtake.
 func (o *Options) rollupRevision() (int64, error) {
-	if o.streaming() {
+	if o.streaming() || o.offline {
 		return 0, nil // from what it reads alone: a row of a replaced window has more in it
 	}
 	last, err := filesink.LastReplacement(context.Background(), o.dir("flows"))
@@ -131,7 +131,7 @@ func (f *reviseFn) ProcessElement(b flow.RollupBatch, emit func(flow.RollupBatch
 // given too.
 func (o *Options) replacedInput(s beam.Scope, touched beam.PCollection, old datasetsource.Old) (records, buckets beam.PCollection) {
 	s = s.Scope("job.ReplacedWindows")
-	changed := beam.Flatten(s, touched, old.Buckets)
+	changed := gather(s, "Changed", touched, old.Buckets)
 	buckets = beam.ParDo(s, &touchedFn{Unit: int64(o.unit()), Bucket: int64(o.FileBucket), All: true}, changed)
 	records, _, _ = flow.Apply(s, datasetsource.ReadRevised(s, buckets, o.dir("flows"), old, o.Revision), &onTime{})
 	return records, buckets

@@ -48,7 +48,8 @@ func (p *Program) Main(args []string, stderr io.Writer) int {
 			return 0
 		}
 	}
-	rest, problems := o.Parse(args, beamFlag)
+	rest, problems := o.Parse(launched(args, beamFlag, stderr), beamFlag)
+	o.Runner = runnerName(o.Runner)
 	if len(rest) > 0 {
 		if err := flag.CommandLine.Parse(rest); err != nil {
 			problems = append(problems, err)
@@ -135,7 +136,7 @@ const GCPercent = 60
 // prepare fills in what needs files: the bundled sample, where no input was named.
 func (p *Program) prepare(o *Options) (cleanup func(), err error) {
 	cleanup = func() {}
-	if p.Input != nil || len(o.Input) > 0 || o.Watch > 0 || o.readsKafka() || o.readsPubSub() {
+	if p.Input != nil || len(o.Input) > 0 || o.Watch > 0 || o.readsKafka() || o.readsPubSub() || o.Runner == dataflowRunner {
 		return cleanup, nil
 	}
 	dir, err := os.MkdirTemp("", "flowbeam-sample-")
@@ -224,7 +225,11 @@ func (p *Program) Run(ctx context.Context, o *Options, out io.Writer) (*Summary,
 	if err != nil {
 		return nil, fmt.Errorf("the job failed: %w", short(err))
 	}
-	if goesOn := runner == flinkRunner && (o.streaming() || *jobopts.Async); goesOn {
+	if at := templateLocation(); runner == dataflowRunner && at != "" {
+		fmt.Fprintf(out, "%s: the job's graph is at %s\n", p.Name, at)
+		return nil, nil
+	}
+	if !o.local() && (o.streaming() || *jobopts.Async) {
 		return nil, nil // its totals come at its end, which a stream there has not
 	}
 	if err := o.end(ctx); err != nil {
@@ -263,6 +268,11 @@ func (p *Program) Run(ctx context.Context, o *Options, out io.Writer) (*Summary,
 // million records on a loaded machine. Its splits are switched off; the sources split
 // their files when they start.
 func execute(ctx context.Context, runner string, pipeline *beam.Pipeline) error {
+	if runner == dataflowRunner {
+		if err := useOwnBinary(); err != nil {
+			return err
+		}
+	}
 	if runner == "prism" && !slices.Contains(jobopts.GetExperiments(), noSplits) {
 		*jobopts.Experiments = strings.Join(append(jobopts.GetExperiments(), noSplits), ",")
 	}

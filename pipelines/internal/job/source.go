@@ -45,6 +45,8 @@ func (o *Options) Files(s beam.Scope) Input {
 	}
 	if o.Watch > 0 {
 		opts = append(opts, filesource.Watch(o.Watch), filesource.MaxHold(o.MaxHold), filesource.Skew(o.Skew))
+	} else if o.Runner == dataflowRunner { // which takes a source that pauses for a stream
+		opts = append(opts, filesource.Batch())
 	}
 	raw, failures, counts := filesource.Read(s, o.Input, opts...)
 	return Input{raw, failures, counts}

@@ -98,7 +98,7 @@ func (o *Options) validateKafka(add func(string, error), one func(string, string
 	one("kafka_isolation", o.KafkaIsolation, "read_uncommitted", readCommitted)
 	opts, err := o.kafkaOptions(time.Now())
 	add("kafka_input", err)
-	if err == nil {
+	if err == nil && asks() {
 		add("kafka_input", kafkasource.Validate(context.Background(), o.KafkaInput, o.KafkaInputTopics, opts...))
 	}
 }

@@ -64,7 +64,7 @@ func (o *Options) pubsubOptions(now time.Time) (opts []pubsubsource.Option, err 
 		pubsubsource.Skew(o.Skew), pubsubsource.MaxHold(o.MaxHold),
 		pubsubsource.SnapshotEvery(o.PubSubSnapshotEvery), pubsubsource.KeepSnapshots(o.keepSnapshots()),
 	}
-	if o.Runner == "dataflow" { // which has a reader of its own
+	if o.Runner == dataflowRunner { // which has a reader of its own
 		opts = append(opts, pubsubsource.Runner(o.Runner))
 	}
 	if o.local() {
@@ -137,7 +137,7 @@ func (o *Options) validatePubSub(add func(string, error)) {
 			add("pubsub_snapshot_every", fmt.Errorf("%v would make %d snapshots of %d subscriptions within %v, for which they are kept, and a project has %d at most", every, n, len(names), o.keepSnapshots(), maxSnapshots))
 		}
 	}
-	if len(names) > 0 {
+	if len(names) > 0 && asks() {
 		add("pubsub_input", pubsubsource.Validate(context.Background(), project, names, opts...))
 	}
 }

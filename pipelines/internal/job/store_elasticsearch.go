@@ -71,7 +71,7 @@ func (e elasticStore) failures(s beam.Scope, failures beam.PCollection, _ filesi
 }
 
 func (e elasticStore) remove(s beam.Scope, moved, gone beam.PCollection) []beam.PCollection {
-	return []beam.PCollection{elasticsink.Remove(s, beam.Flatten(s, moved, gone), e.cluster(), e.o.Revision,
+	return []beam.PCollection{elasticsink.Remove(s, gather(s, "Removed", moved, gone), e.cluster(), e.o.Revision,
 		elasticsink.Namespace(e.o.ElasticNamespace))}
 }
 

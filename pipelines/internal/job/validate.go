@@ -72,8 +72,11 @@ func (o *Options) Validate() (problems []error) {
 		add("metrics", metrics.Check(o.Metrics))
 	}
 	one("log_format", o.LogFormat, "text", "json")
-	if o.Runner == flinkRunner {
+	switch o.Runner {
+	case flinkRunner:
 		o.validateFlink(add)
+	case dataflowRunner:
+		o.validateDataflow(add)
 	}
 
 	one("dedupe", o.Dedupe, "exact", "off")

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// call runs a command against the service and returns its status and all that it prints.
+func (s *service) call(args ...string) (status int, text string) {
+	s.t.Helper()
+	var out bytes.Buffer
+	command, rest := args[0], args[1:]
+	all := append([]string{command, "--endpoint=" + s.url, "--project=p", "--region=r", "--job=flows",
+		"--spec=gs://" + s.bucket.Name + "/templates/flows-abc.json", "--staging_location=gs://" + s.bucket.Name + "/staging"}, rest...)
+	status = run(s.t.Context(), all, &out, &out)
+	s.mu.Lock() // a launch goes on after its answer
+	defer s.mu.Unlock()
+	return status, out.String()
+}
+
+// expect fails the test where a command does not end and print as it should.
+func (s *service) expect(status int, text string, args ...string) string {
+	s.t.Helper()
+	got, out := s.call(args...)
+	if got != status || !strings.Contains(out, text) {
+		s.t.Fatalf("%v: status %d, want %d and %q:\n%s\n%s", args, got, status, text, out, s.output)
+	}
+	return out
+}
+
+var kafka = []string{"kafka_input=kafka:9092", "kafka_input_topics=flows", "format=canopus"}
+
+// A job's whole life: as continuous integration would have it.
+func TestAJobIsLaunchedReplacedAndEnded(t *testing.T) {
+	s := newService(t)
+	secret := fmt.Sprintf("canary-%d", time.Now().UnixNano())
+	t.Setenv("FLOWBEAM_CANARY", secret)
+	parameters := append([]string{
+		"output=gs://" + s.bucket.Name + "/flows",
+		"elasticsearch=https://es:9200", "elasticsearch_user=flowbeam", "elasticsearch_password=env:FLOWBEAM_CANARY",
+	}, kafka...)
+	with := func(command string, more ...string) []string {
+		return append(append([]string{command}, more...), parameters...)
+	}
+
+	s.expect(0, "templates/flows-abc.json", "spec", "--image=registry/flows@sha256:0123")
+	s.expect(0, "templates/flows-abc.json", "spec", "--image=registry/flows@sha256:0123") // the same again
+	s.expect(1, "is another", "spec", "--image=registry/flows@sha256:4567")
+
+	s.expect(2, "the streaming template has no such parameter", "run", "outptu=x")
+	s.expect(0, "takes the parameters", with("validate")...)
+	s.expect(1, "no job flows runs that could be replaced", with("update")...)
+	s.expect(0, "template_launches/2026-11-23_0/console_logs", with("run", "--max_workers=5", "--private", "--labels=team=net")...)
+	s.expect(0, "runs already: 2026-11-23_0", with("run")...)
+	s.expect(0, "JOB_STATE_RUNNING", "status")
+	if e := s.asked[len(s.asked)-1].Environment; e.MaxWorkers != 5 || e.IpConfiguration != "WORKER_IP_PRIVATE" || e.AdditionalUserLabels["team"] != "net" {
+		t.Errorf("asked for %+v", e)
+	}
+	if j := s.jobs[0]; j.Type != "JOB_TYPE_STREAMING" {
+		t.Errorf("the job is %s", j.Type)
+	}
+	if !strings.Contains(s.output, "--enable_streaming_engine") {
+		t.Errorf("no word of the flag that is left out: %s", s.output)
+	}
+
+	if len(s.bucket.Objects()) < 3 {
+		t.Errorf("%d objects are staged", len(s.bucket.Objects()))
+	}
+	for name, b := range s.bucket.Objects() {
+		if bytes.Contains(b, []byte(secret)) || strings.Contains(s.output, secret) {
+			t.Errorf("%s, or the log, has the password", name)
+		}
+	}
+
+	graph := filepath.Join(t.TempDir(), "graph.json")
+	if err := os.WriteFile(graph, []byte(s.expect(0, "dedupe.Exact", with("graph")...)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.expect(0, "takes over", with("check", "--graph="+graph)...)
+	s.expect(1, "is gone", with("update", "--graph="+graph, "dedupe=off")...)
+	s.expect(0, "2026-11-23_1", with("update", "--graph="+graph)...)
+	if s.jobs[0].CurrentState != "JOB_STATE_UPDATED" || s.jobs[0].ReplacedByJobId != "2026-11-23_1" {
+		t.Errorf("the old job: %+v", s.jobs[0])
+	}
+
+	s.expect(0, "JOB_STATE_DRAINED is asked for", "drain")
+	s.expect(0, "no job flows runs", "drain")
+	s.failures = 1
+	s.expect(0, "launched", with("run")...)
+	s.expect(1, "template_launches/2026-11-23_2/console_logs", "status")
+	s.expect(0, "2026-11-23_3", with("run")...)
+	s.expect(0, "JOB_STATE_CANCELLED is asked for", "cancel")
+	s.expect(1, "flows is JOB_STATE_CANCELLED", "status")
+}
+
+func TestSubscriptionsAndFilesAreStagedToo(t *testing.T) {
+	s := newService(t)
+	s.expect(0, "json", "spec", "--image=i")
+	out := "output=gs://" + s.bucket.Name + "/flows"
+	s.expect(0, "launched", "run", out, "pubsub_input=projects/flowbeam-test/subscriptions/flows", "format=canopus")
+	if j := s.jobs[0]; j.CurrentState != "JOB_STATE_RUNNING" || j.Type != "JOB_TYPE_STREAMING" {
+		t.Errorf("subscriptions: %+v\n%s", j, s.output)
+	}
+	s.expect(0, "DRAINED", "drain")
+
+	b := newService(t)
+	b.bucket.Put("in/a.ndjson", []byte("{}\n"), "")
+	b.expect(0, "json", "spec", "--form=backfill", "--image=i")
+	b.expect(0, "launched", "run", "--form=backfill", "output=gs://"+b.bucket.Name+"/flows", "input=gs://"+b.bucket.Name+"/in/*", "format=canopus")
+	if j := b.jobs[0]; j.CurrentState != "JOB_STATE_RUNNING" || j.Type != "JOB_TYPE_BATCH" {
+		t.Errorf("files: %+v\n%s", j, b.output)
+	}
+}
+
+// What a launcher is given wrong is told by the binary in its log, and the job fails.
+func TestALaunchThatCannotBeFails(t *testing.T) {
+	s := newService(t)
+	s.expect(0, "json", "spec", "--image=i")
+	s.expect(0, "launched", "run", "output=gs://"+s.bucket.Name+"/flows", "dedupe_horizon=1m")
+	s.expect(1, "JOB_STATE_FAILED", "status")
+	for _, want := range []string{"--input: name files, topics or subscriptions", "--dedupe_horizon"} {
+		if !strings.Contains(s.output, want) {
+			t.Errorf("the log has no %q:\n%s", want, s.output)
+		}
+	}
+}
+
+func TestAllThatIsMissingIsSaidAtOnce(t *testing.T) {
+	var out bytes.Buffer
+	if status := run(t.Context(), []string{"run", "--form=nightly", "x"}, &out, &out); status != 2 {
+		t.Errorf("status %d", status)
+	}
+	for _, want := range []string{"--project", "--region", "--job", "--spec", "--staging_location", "--form"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no word of %s:\n%s", want, out.String())
+		}
+	}
+	out.Reset()
+	if status := run(t.Context(), []string{"fly"}, &out, &out); status != 2 || !strings.Contains(out.String(), `no command "fly"`) {
+		t.Errorf("status %d: %s", status, out.String())
+	}
+}
