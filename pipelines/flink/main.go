@@ -137,7 +137,15 @@ func status(ctx context.Context, c *flink.Cluster, j flink.Status, _ []string, o
 }
 
 func metrics(ctx context.Context, c *flink.Cluster, j flink.Status, _ []string, out io.Writer) error {
-	counters, err := c.Counters(ctx, j.ID, "flowbeam")
+	// The first question makes Flink fetch them from its TaskManagers, and is answered before they come.
+	var counters map[string]int64
+	var err error
+	for try := 0; try < 10 && len(counters) == 0 && err == nil; try++ {
+		if try > 0 {
+			time.Sleep(500 * time.Millisecond)
+		}
+		counters, err = c.Counters(ctx, j.ID, "flowbeam")
+	}
 	for _, name := range slices.Sorted(maps.Keys(counters)) {
 		fmt.Fprintf(out, "%-40s %d\n", name, counters[name])
 	}

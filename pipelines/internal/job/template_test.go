@@ -249,3 +249,23 @@ func TestGraphsAreTheCommittedOnes(t *testing.T) {
 		}
 	}
 }
+
+func TestASpecIsWrittenOnce(t *testing.T) {
+	at := t.TempDir() + "/flows-abc.json"
+	for _, c := range []struct {
+		text string
+		ok   bool
+	}{{"one", true}, {"one", true}, {"another", false}} {
+		if err := Put(t.Context(), at, []byte(c.text)); (err == nil) != c.ok {
+			t.Errorf("%s: %v", c.text, err)
+		}
+	}
+	if b, err := os.ReadFile(at); err != nil || string(b) != "one" {
+		t.Errorf("%s, %v", b, err)
+	}
+	for _, none := range []string{"flows.json", "gs://bucket", "gs://bucket/folder/"} {
+		if err := Put(t.Context(), none, nil); err == nil {
+			t.Errorf("%q is taken for an object", none)
+		}
+	}
+}
