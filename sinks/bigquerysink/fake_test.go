@@ -83,16 +83,31 @@ type fault struct {
 func newFake(t testing.TB) *fakeBigQuery {
 	t.Helper()
 	f := &fakeBigQuery{tables: map[string]*fakeTable{}, streams: map[string]*fakeStream{}, faults: map[sinktest.Fault]int{}, traces: map[string]bool{}}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := listenAnew(t)
 	s := grpc.NewServer(grpc.MaxRecvMsgSize(64 << 20))
 	storagepb.RegisterBigQueryWriteServer(s, f)
 	go s.Serve(l)
 	t.Cleanup(s.Stop)
 	f.addr = l.Addr().String()
 	return f
+}
+
+var listened sync.Map // addresses that a fake of this process had
+
+// listenAnew listens where no fake before it did: a worker keeps what it knows of a table by the
+// service's address, and the system may give an address again.
+func listenAnew(t testing.TB) net.Listener {
+	t.Helper()
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, again := listened.LoadOrStore(l.Addr().String(), true); !again {
+			return l
+		}
+		t.Cleanup(func() { l.Close() }) // kept until then, or it would be given at once again
+	}
 }
 
 // add makes a table with the columns of one of flow.
