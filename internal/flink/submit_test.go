@@ -26,16 +26,17 @@ func TestWhatMakesAStreamSurviveIsSent(t *testing.T) {
 	o := Options{Name: "a job", Checkpoint: 10 * time.Second, BundleTime: 200 * time.Millisecond, Parallelism: 2, MaxParallelism: 8, Savepoint: "file:/sp"}
 	got := sent(t, o)
 	for name, want := range map[string]any{
-		"streaming":                        true,
-		"checkpointing_interval":           10_000.0,
-		"max_bundle_time_mills":            200.0,
-		"max_bundle_size":                  50.0,
-		"parallelism":                      2.0,
-		"max_parallelism":                  8.0,
-		"savepoint_path":                   "file:/sp",
-		"externalized_checkpoints_enabled": true,
+		"streaming":                                       true,
+		"checkpointing_interval":                          10_000.0,
+		"max_bundle_time_mills":                           200.0,
+		"max_bundle_size":                                 50.0,
+		"finish_bundle_before_checkpointing":              true,
+		"parallelism":                                     2.0,
+		"max_parallelism":                                 8.0,
+		"savepoint_path":                                  "file:/sp",
+		"externalized_checkpoints_enabled":                true,
 		"retain_externalized_checkpoints_on_cancellation": true,
-		"app_name": "a job",
+		"app_name":                                        "a job",
 	} {
 		if got[name] != want {
 			t.Errorf("%s is %v, want %v", name, got[name], want)
