@@ -38,7 +38,7 @@ func ReadNote(ctx context.Context, dir, name string) ([]byte, error) {
 		return nil, fmt.Errorf("%s/%s: %w", dir, name, err)
 	}
 	defer f.Close()
-	b, err := io.ReadAll(f)
+	b, err := io.ReadAll(io.LimitReader(f, 1<<20))
 	if err != nil {
 		return nil, fmt.Errorf("%s/%s: %w", dir, name, err)
 	}

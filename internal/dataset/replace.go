@@ -62,12 +62,7 @@ func LastReplacement(ctx context.Context, dir string) (last Replacement, err err
 	if last.Revision == 0 {
 		return last, nil
 	}
-	f, err := s.Open(ctx, fmt.Sprintf("%s/%d", replacedDir, last.Revision))
-	if err != nil {
-		return last, fmt.Errorf("%s: %w", dir, err)
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, 1<<20))
+	b, err := ReadNote(ctx, dir, fmt.Sprintf("%s/%d", replacedDir, last.Revision))
 	last.About = string(b)
 	return last, err
 }

@@ -20,9 +20,6 @@ const (
 	docker   = "docker"
 )
 
-// Loopback runs the workers in this process: for tests, and for jobs that may end with it.
-func Loopback() Environment { return Environment{kind: loopback} }
-
 // ParseEnvironment reads Beam's --environment_type and --environment_config:
 //
 //	loopback               in the process that submits (also where no type is given)

@@ -30,9 +30,8 @@ type Options struct {
 	Name     string // of the job
 	Endpoint string // of Beam's job server, host:port
 
-	// Environment is where the workers run: see Loopback, External and Process.
-	Environment Environment
-	// WorkerBinary is what Process starts; none: the running program.
+	Environment Environment // where the workers run
+	// WorkerBinary is what a process starts; none: the running program.
 	WorkerBinary string
 
 	Bounded        bool // the input ends, and the job with it
@@ -107,7 +106,7 @@ type Job struct {
 	stop   func()
 }
 
-// Submit starts a pipeline. Close what it returns: with [Loopback] that ends the workers.
+// Submit starts a pipeline. Close what it returns: workers in this process end with it.
 func Submit(ctx context.Context, p *beam.Pipeline, o Options) (j *Job, err error) {
 	edges, _, err := p.Build()
 	if err != nil {
@@ -182,7 +181,7 @@ func (j *Job) Wait(ctx context.Context) error {
 	return runnerlib.WaitForCompletion(ctx, j.client, j.ID)
 }
 
-// Close ends the connection, and the workers of [Loopback]. It does not end the job.
+// Close ends the connection, and the workers that are in this process. It does not end the job.
 func (j *Job) Close() {
 	if j.conn != nil {
 		j.conn.Close()

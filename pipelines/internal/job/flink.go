@@ -25,12 +25,8 @@ func (o *Options) validateFlink(add func(string, error)) {
 		add("endpoint", errors.New("flink needs the host:port of Beam's job server"))
 	}
 	if _, err := flink.ParseEnvironment(*jobopts.EnvironmentType, *jobopts.EnvironmentConfig); err != nil {
-		problems := err
-		name, rest, ok := strings.Cut(err.Error(), ": ")
-		if ok {
-			problems = errors.New(rest)
-		}
-		add(name, problems)
+		name, text, _ := strings.Cut(err.Error(), ": ")
+		add(name, errors.New(text))
 	}
 	if o.FlinkCheckpoint <= 0 {
 		add("flink_checkpoint_interval", fmt.Errorf("%v is not positive: without checkpoints a stream cannot go on after a failure", o.FlinkCheckpoint))

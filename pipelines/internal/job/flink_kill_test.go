@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -163,19 +162,7 @@ func (f *flinkKills) wait(i int) (plan, step string) {
 		step = "a part is visible, its bundle has not ended"
 		f.uncommitted++
 	default:
-		held := make(chan struct{})
-		var once atomic.Bool
-		f.proxies[plan].OnReply(func() bool {
-			if once.CompareAndSwap(false, true) {
-				close(held)
-			}
-			return true
-		})
-		select {
-		case <-held:
-		case <-time.After(4 * time.Minute):
-			f.Fatalf("kill %d: no reply of %s within four minutes", i+1, plan)
-		}
+		f.hold(plan, i)
 		step = plan + " has taken rows, its reply has not come"
 		f.uncommitted++
 	}

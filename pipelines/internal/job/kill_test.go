@@ -338,19 +338,7 @@ func (k *kills) kill(i int) {
 		k.uncommitted++
 	default:
 		time.Sleep(wait)
-		held := make(chan struct{})
-		var once atomic.Bool
-		k.proxies[plan].OnReply(func() bool {
-			if once.CompareAndSwap(false, true) {
-				close(held)
-			}
-			return true
-		})
-		select {
-		case <-held:
-		case <-time.After(4 * time.Minute):
-			k.Fatalf("kill %d: no reply of %s within four minutes", i, plan)
-		}
+		k.hold(plan, i)
 		c.kill()
 		k.proxies[plan].OnReply(nil)
 		step = plan + " has taken rows, its reply has not come"
@@ -362,6 +350,24 @@ func (k *kills) kill(i int) {
 		step = "nothing under way"
 	}
 	k.Logf("kill %d, after %v, at %s: %s; the next run begins at %d", i+1, time.Since(c.begun).Round(time.Millisecond), plan, step, k.input.place())
+}
+
+// hold waits until a store has answered, and keeps that reply and those after it back.
+func (k *kills) hold(store string, i int) {
+	k.Helper()
+	held := make(chan struct{})
+	var once atomic.Bool
+	k.proxies[store].OnReply(func() bool {
+		if once.CompareAndSwap(false, true) {
+			close(held)
+		}
+		return true
+	})
+	select {
+	case <-held:
+	case <-time.After(4 * time.Minute):
+		k.Fatalf("kill %d: no reply of %s within four minutes", i+1, store)
+	}
 }
 
 // busy says what the program has under way.

@@ -27,11 +27,6 @@ const (
 // Forms are all of them.
 var Forms = []Form{Streaming, Backfill}
 
-// reserved are names that the service gives to its own flags: a parameter of that name makes it
-// fail to read the job file.
-// Source: https://cloud.google.com/dataflow/docs/guides/troubleshoot-templates
-var reserved = []string{"runner", "project", "job_name", "template_location", "region", "staging_location", "temp_location"}
-
 // Spec is the container spec of a template: what the service reads from a bucket to launch it.
 // Source: https://cloud.google.com/dataflow/docs/reference/rest/v1b3/projects.locations.flexTemplates/launch
 func (p *Program) Spec(form Form, image string) *dataflow.ContainerSpec {
@@ -59,13 +54,8 @@ func (p *Program) metadata(form Form) *dataflow.TemplateMetadata {
 
 // has says whether the template has a parameter for the option.
 func (p *Program) has(f field, form Form) bool {
-	for _, w := range p.Without {
-		if w == f.name {
-			return false
-		}
-	}
 	only := f.tag.Get("template")
-	return only == "" || only == string(form)
+	return !slices.Contains(p.Without, f.name) && (only == "" || only == string(form))
 }
 
 // parameter describes the option as the service wants it.

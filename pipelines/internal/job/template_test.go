@@ -14,6 +14,11 @@ import (
 
 const deployed = "../../../deploy/dataflow/"
 
+// reserved are names that the service gives to its own flags: a parameter of that name makes it
+// fail to read the job file.
+// Source: https://cloud.google.com/dataflow/docs/guides/troubleshoot-templates
+var reserved = []string{"runner", "project", "job_name", "template_location", "region", "staging_location", "temp_location"}
+
 // One struct says all: the spec, the page and the flags.
 func TestSpecPageAndOptionsAreOne(t *testing.T) {
 	page, err := os.ReadFile("../../../docs/dataflow-parameters.md")
