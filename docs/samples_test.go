@@ -61,7 +61,7 @@ func top(s beam.Scope, batches beam.PCollection) beam.PCollection {
 type topFn struct{}
 
 func init() {
-	register.DoFn2x0[flow.Batch, func(flow.Batch)](&topFn{})
+	beam.RegisterDoFn(&topFn{})
 	register.Emitter1[flow.Batch]()
 }
 
@@ -99,7 +99,7 @@ type lastSeenFn struct {
 	seen map[string]string
 }
 
-func init() { register.DoFn1x0[flow.Batch](&lastSeenFn{}) }
+func init() { beam.RegisterDoFn(&lastSeenFn{}) }
 
 func (f *lastSeenFn) StartBundle(context.Context) { f.seen = map[string]string{} }
 

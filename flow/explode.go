@@ -6,8 +6,8 @@ import (
 )
 
 func init() {
-	register.DoFn2x0[Batch, func(Record)](&explodeFn{})
-	register.DoFn2x0[Record, func(Batch)](&collectFn{})
+	beam.RegisterDoFn(&explodeFn{})
+	beam.RegisterDoFn(&collectFn{})
 	register.Emitter1[Record]()
 }
 

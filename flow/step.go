@@ -176,7 +176,7 @@ func Apply(s beam.Scope, batches beam.PCollection, steps ...Step) (kept, failure
 }
 
 func init() {
-	register.DoFn5x1[context.Context, Batch, func(Batch), func(FailureBatch), func(Count), error](&applyFn{})
+	beam.RegisterDoFn(&applyFn{})
 	register.Emitter1[Batch]()
 	register.Emitter1[FailureBatch]()
 	register.Emitter1[Count]()

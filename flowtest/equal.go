@@ -15,9 +15,9 @@ import (
 )
 
 func init() {
-	register.DoFn2x1[[]byte, func(*flow.Batch) bool, error](&equalFn{})
-	register.DoFn2x1[[]byte, func(*flow.FailureBatch) bool, error](&equalFailuresFn{})
-	register.DoFn2x1[[]byte, func(*flow.Count) bool, error](&equalCountsFn{})
+	beam.RegisterDoFn(&equalFn{})
+	beam.RegisterDoFn(&equalFailuresFn{})
+	beam.RegisterDoFn(&equalCountsFn{})
 	register.Iter1[flow.Batch]()
 	register.Iter1[flow.FailureBatch]()
 	register.Iter1[flow.Count]()

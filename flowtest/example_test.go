@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 
 	"github.com/flowbeam/flowbeam/flow"
@@ -15,7 +14,7 @@ import (
 // bigFn keeps the records that carried more than Min bytes: a DoFn of one's own.
 type bigFn struct{ Min int64 }
 
-func init() { register.DoFn2x0[flow.Batch, func(flow.Batch)](&bigFn{}) }
+func init() { beam.RegisterDoFn(&bigFn{}) }
 
 func (f *bigFn) ProcessElement(in flow.Batch, emit func(flow.Batch)) {
 	var out flow.Batch

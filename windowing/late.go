@@ -12,7 +12,7 @@ import (
 )
 
 func init() {
-	register.DoFn3x0[flow.Batch, func(flow.Batch), func(flow.Count)](&markLateFn{})
+	beam.RegisterDoFn(&markLateFn{})
 	register.Emitter1[flow.Batch]()
 	register.Emitter1[flow.Count]()
 }

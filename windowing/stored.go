@@ -13,8 +13,8 @@ import (
 
 func init() {
 	register.Function1x2(beat)
-	register.DoFn2x0[flow.Count, func(string, bool)](&silentFn{})
-	register.DoFn3x0[beam.EventTime, string, func(*bool) bool](&storedFn{})
+	beam.RegisterDoFn(&silentFn{})
+	beam.RegisterDoFn(&storedFn{})
 	register.Emitter2[string, bool]()
 	register.Iter1[bool]()
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 	"github.com/google/go-cmp/cmp"
 
@@ -21,9 +20,9 @@ import (
 func TestMain(m *testing.M) { ptest.Main(m) }
 
 func init() {
-	register.DoFn1x0[flow.Batch](&foundFn{})
-	register.DoFn1x0[flow.FailureBatch](&failedFn{})
-	register.DoFn1x0[flow.Count](&countFn{})
+	beam.RegisterDoFn(&foundFn{})
+	beam.RegisterDoFn(&failedFn{})
+	beam.RegisterDoFn(&countFn{})
 }
 
 // found is what the parser made of the lines. The runner runs in this process.

@@ -100,9 +100,9 @@ func mustSetupLoad(fn, dir, table string, opts []Option) (options, tableName) {
 }
 
 func init() {
-	register.DoFn1x2[string, string, string](&oneKeyFn{})
-	register.DoFn4x1[context.Context, string, func(*string) bool, func(flow.Count), error](&loadFn{})
-	register.DoFn3x1[context.Context, []byte, func(flow.Count), error](&loadOnFn{})
+	beam.RegisterDoFn(&oneKeyFn{})
+	beam.RegisterDoFn(&loadFn{})
+	beam.RegisterDoFn(&loadOnFn{})
 	register.Iter1[string]()
 }
 

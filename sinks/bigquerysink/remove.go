@@ -39,9 +39,9 @@ func Remove(s beam.Scope, gone beam.PCollection, table string, revision int64, o
 }
 
 func init() {
-	register.DoFn2x0[flow.Batch, func(string, int64)](&spanFn{})
-	register.DoFn4x1[context.Context, string, func(*int64) bool, func(flow.Count), error](&removeMovedFn{})
-	register.DoFn3x1[context.Context, flow.Batch, func(flow.Count), error](&removeFn{})
+	beam.RegisterDoFn(&spanFn{})
+	beam.RegisterDoFn(&removeMovedFn{})
+	beam.RegisterDoFn(&removeFn{})
 	register.Emitter2[string, int64]()
 	register.Iter1[int64]()
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"github.com/flowbeam/flowbeam/flow"
 	"github.com/flowbeam/flowbeam/internal/delivery"
@@ -30,7 +29,7 @@ func Remove(s beam.Scope, batches beam.PCollection, c Cluster, revision int64, o
 }
 
 func init() {
-	register.DoFn3x1[context.Context, flow.Batch, func(flow.Count), error](&removeFn{})
+	beam.RegisterDoFn(&removeFn{})
 }
 
 // removeAtATime is how many documents one request takes away.

@@ -111,9 +111,9 @@ func checkRollups(r dataset.RollupTable, o *options) error {
 }
 
 func init() {
-	register.DoFn4x1[context.Context, flow.Batch, func(flow.FailureBatch), func(flow.Count), error](&recordsFn{})
-	register.DoFn4x1[context.Context, flow.RollupBatch, func(flow.FailureBatch), func(flow.Count), error](&rollupsFn{})
-	register.DoFn4x1[context.Context, flow.FailureBatch, func(flow.FailureBatch), func(flow.Count), error](&failuresFn{})
+	beam.RegisterDoFn(&recordsFn{})
+	beam.RegisterDoFn(&rollupsFn{})
+	beam.RegisterDoFn(&failuresFn{})
 	register.Emitter1[flow.FailureBatch]()
 	register.Emitter1[flow.Count]()
 }

@@ -48,7 +48,7 @@ func LoadedByParts(ctx context.Context, dir string) (bool, error) {
 }
 
 func init() {
-	register.DoFn5x1[context.Context, string, func(*[]byte) bool, func(*flow.Count) bool, func(flow.Count), error](&pruneFn{})
+	beam.RegisterDoFn(&pruneFn{})
 	register.Iter1[[]byte]()
 	register.Iter1[flow.Count]()
 }

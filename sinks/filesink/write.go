@@ -84,10 +84,10 @@ func WriteRollups(s beam.Scope, rows beam.PCollection, dir string, table *flow.T
 }
 
 func init() {
-	register.DoFn5x1[context.Context, flow.Batch, func(flow.FailureBatch), func(flow.Count), func(string), error](&recordsFn{})
-	register.DoFn5x1[context.Context, flow.FailureBatch, func(flow.FailureBatch), func(flow.Count), func(string), error](&failuresFn{})
-	register.DoFn5x1[context.Context, flow.RawBatch, func(flow.FailureBatch), func(flow.Count), func(string), error](&rawFn{})
-	register.DoFn5x1[context.Context, flow.RollupBatch, func(flow.FailureBatch), func(flow.Count), func(string), error](&rollupsFn{})
+	beam.RegisterDoFn(&recordsFn{})
+	beam.RegisterDoFn(&failuresFn{})
+	beam.RegisterDoFn(&rawFn{})
+	beam.RegisterDoFn(&rollupsFn{})
 	register.Emitter1[flow.FailureBatch]()
 	register.Emitter1[flow.Count]()
 	register.Emitter1[string]()

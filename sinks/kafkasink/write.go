@@ -119,9 +119,9 @@ func validate[T any](ctx context.Context, brokers []string, topic string, opts [
 }
 
 func init() {
-	register.DoFn4x1[context.Context, flow.Batch, func(flow.FailureBatch), func(flow.Count), error](&recordsFn{})
-	register.DoFn4x1[context.Context, flow.FailureBatch, func(flow.FailureBatch), func(flow.Count), error](&failuresFn{})
-	register.DoFn4x1[context.Context, flow.RollupBatch, func(flow.FailureBatch), func(flow.Count), error](&rollupsFn{})
+	beam.RegisterDoFn(&recordsFn{})
+	beam.RegisterDoFn(&failuresFn{})
+	beam.RegisterDoFn(&rollupsFn{})
 	register.Emitter1[flow.FailureBatch]()
 	register.Emitter1[flow.Count]()
 }

@@ -76,14 +76,14 @@ func named(s beam.Scope, buckets beam.PCollection, dir, table string) beam.PColl
 }
 
 func init() {
-	register.DoFn3x0[context.Context, string, func(string, int64)](&distinctFn{})
-	register.DoFn4x1[context.Context, string, func(*int64) bool, func(string, int64), error](&shardsFn{})
-	register.DoFn4x1[context.Context, string, func(*int64) bool, func(flow.Batch), error](&readRecordsFn{})
-	register.DoFn5x1[context.Context, string, func(*int64) bool, func(*[]byte) bool, func(flow.Batch), error](&readRevisedFn{})
-	register.DoFn4x1[context.Context, string, func(*int64) bool, func(flow.RollupBatch), error](&readRollupsFn{})
+	beam.RegisterDoFn(&distinctFn{})
+	beam.RegisterDoFn(&shardsFn{})
+	beam.RegisterDoFn(&readRecordsFn{})
+	beam.RegisterDoFn(&readRevisedFn{})
+	beam.RegisterDoFn(&readRollupsFn{})
 	register.Emitter1[flow.RollupBatch]()
-	register.DoFn4x1[context.Context, string, func(*int64) bool, func(flow.RawBatch), error](&readRawFn{})
-	register.DoFn4x1[context.Context, string, func(*int64) bool, func(flow.FailureBatch), error](&readFailuresFn{})
+	beam.RegisterDoFn(&readRawFn{})
+	beam.RegisterDoFn(&readFailuresFn{})
 	register.Emitter1[flow.Batch]()
 	register.Emitter1[flow.RawBatch]()
 	register.Emitter1[flow.FailureBatch]()

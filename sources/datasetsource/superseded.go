@@ -48,12 +48,12 @@ func Superseded(s beam.Scope, dir string, raw, records beam.PCollection, revisio
 }
 
 func init() {
-	register.DoFn3x1[context.Context, []byte, func(string), error](&bucketsFn{})
-	register.DoFn4x1[context.Context, string, func(*int64) bool, func(string, []byte), error](&olderFn{})
-	register.DoFn2x0[flow.RawBatch, func(string, []byte)](&positionsFn{})
-	register.DoFn2x0[flow.Batch, func(string, []byte)](&idsFn{})
-	register.DoFn4x0[string, func(*[]byte) bool, func(*[]byte) bool, func(string, []byte)](&markReadFn{})
-	register.DoFn8x0[string, func(*[]byte) bool, func(*[]byte) bool, func(string, []byte), func(string), func(flow.Batch), func(flow.Batch), func(flow.Count)](&supersededFn{})
+	beam.RegisterDoFn(&bucketsFn{})
+	beam.RegisterDoFn(&olderFn{})
+	beam.RegisterDoFn(&positionsFn{})
+	beam.RegisterDoFn(&idsFn{})
+	beam.RegisterDoFn(&markReadFn{})
+	beam.RegisterDoFn(&supersededFn{})
 	register.Emitter2[string, []byte]()
 	register.Emitter1[string]()
 	register.Emitter1[flow.Count]()

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -58,9 +57,9 @@ func init() {
 			return flow.TimeOf(time.Unix(s, 0)), err == nil
 		},
 	})
-	register.DoFn2x0[beam.EventTime, flow.RawBatch](&rawSinkFn{})
-	register.DoFn1x0[flow.FailureBatch](&failSinkFn{})
-	register.DoFn1x0[flow.Count](&countSinkFn{})
+	beam.RegisterDoFn(&rawSinkFn{})
+	beam.RegisterDoFn(&failSinkFn{})
+	beam.RegisterDoFn(&countSinkFn{})
 }
 
 // collected is what a pipeline's outputs were, kept in the test's process, where Prism

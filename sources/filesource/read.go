@@ -109,9 +109,9 @@ func checkGlob(glob string) error {
 
 func init() {
 	beam.RegisterType(reflect.TypeFor[file]())
-	register.DoFn3x1[context.Context, []byte, func(file), error](&expandFn{})
-	register.DoFn6x2[context.Context, *sdf.LockRTracker, file, func(flow.RawBatch), func(flow.FailureBatch), func(flow.Count), sdf.ProcessContinuation, error](&readFn{})
-	register.DoFn6x1[context.Context, *sdf.LockRTracker, file, func(flow.RawBatch), func(flow.FailureBatch), func(flow.Count), error](&readBatchFn{})
+	beam.RegisterDoFn(&expandFn{})
+	beam.RegisterDoFn(&readFn{})
+	beam.RegisterDoFn(&readBatchFn{})
 	register.Emitter1[file]()
 	register.Emitter1[flow.RawBatch]()
 	register.Emitter1[flow.FailureBatch]()

@@ -25,7 +25,7 @@ func init() {
 	beam.RegisterCoder(reflect.TypeFor[watchState](), encodeWatchState, decodeWatchState)
 	register.Function1x2(encodeWatchState)
 	register.Function1x2(decodeWatchState)
-	register.DoFn7x2[context.Context, *sdf.ManualWatermarkEstimator, *sdf.LockRTracker, []byte, func(beam.EventTime, flow.RawBatch), func(beam.EventTime, flow.FailureBatch), func(flow.Count), sdf.ProcessContinuation, error](&watchFn{})
+	beam.RegisterDoFn(&watchFn{})
 	register.Emitter2[beam.EventTime, flow.RawBatch]()
 	register.Emitter2[beam.EventTime, flow.FailureBatch]()
 }

@@ -27,8 +27,8 @@ func init() {
 	beam.RegisterCoder(reflect.TypeFor[known](), encodeKnown, decodeKnown)
 	register.Function1x2(encodeKnown)
 	register.Function1x2(decodeKnown)
-	register.DoFn3x1[context.Context, []byte, func(partition), error](&listFn{})
-	register.DoFn5x2[context.Context, *sdf.ManualWatermarkEstimator, *sdf.LockRTracker, []byte, func(beam.EventTime, partition), sdf.ProcessContinuation, error](&discoverFn{})
+	beam.RegisterDoFn(&listFn{})
+	beam.RegisterDoFn(&discoverFn{})
 	register.Emitter1[partition]()
 	register.Emitter2[beam.EventTime, partition]()
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/sdf"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -34,9 +33,9 @@ func init() {
 			return flow.TimeOf(time.Unix(s, 0)), err == nil
 		},
 	})
-	register.DoFn2x0[beam.EventTime, flow.RawBatch](&rawSinkFn{})
-	register.DoFn1x0[flow.FailureBatch](&failSinkFn{})
-	register.DoFn1x0[flow.Count](&countSinkFn{})
+	beam.RegisterDoFn(&rawSinkFn{})
+	beam.RegisterDoFn(&failSinkFn{})
+	beam.RegisterDoFn(&countSinkFn{})
 }
 
 // broker is a Kafka cluster in this process.

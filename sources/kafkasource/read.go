@@ -88,8 +88,8 @@ var validateTime = 20 * time.Second
 
 func init() {
 	beam.RegisterType(reflect.TypeFor[span]())
-	register.DoFn7x2[context.Context, *sdf.ManualWatermarkEstimator, *sdf.LockRTracker, partition, func(beam.EventTime, flow.RawBatch), func(beam.EventTime, flow.FailureBatch), func(flow.Count), sdf.ProcessContinuation, error](&readFn{})
-	register.DoFn7x1[context.Context, *sdf.ManualWatermarkEstimator, *sdf.LockRTracker, partition, func(beam.EventTime, flow.RawBatch), func(beam.EventTime, flow.FailureBatch), func(flow.Count), error](&readBatchFn{})
+	beam.RegisterDoFn(&readFn{})
+	beam.RegisterDoFn(&readBatchFn{})
 	register.Emitter2[beam.EventTime, flow.RawBatch]()
 	register.Emitter2[beam.EventTime, flow.FailureBatch]()
 	register.Emitter1[flow.Count]()

@@ -11,7 +11,6 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/util/protox"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/util/reflectx"
 	pipepb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/pipeline_v1"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/flowbeam/flowbeam/flow"
@@ -36,7 +35,7 @@ func readDataflow(s beam.Scope, c *config) (raw, failures, counts beam.PCollecti
 }
 
 func init() {
-	register.DoFn6x1[context.Context, beam.EventTime, []byte, func(beam.EventTime, flow.RawBatch), func(beam.EventTime, flow.FailureBatch), func(flow.Count), error](&batchFn{})
+	beam.RegisterDoFn(&batchFn{})
 }
 
 // batchFn makes batches of messages, a bundle's in one or several. It knows no watermark, so

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 
 	"github.com/flowbeam/flowbeam/flow"
@@ -14,8 +13,8 @@ import (
 )
 
 func init() {
-	register.DoFn1x0[flow.RawBatch](&collectFn{})
-	register.DoFn1x0[flow.Count](&countFn{})
+	beam.RegisterDoFn(&collectFn{})
+	beam.RegisterDoFn(&countFn{})
 }
 
 // collected is what a pipeline's outputs were, in the test's process, where Prism runs it.

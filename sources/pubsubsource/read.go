@@ -63,8 +63,8 @@ func Read(s beam.Scope, project string, subscriptions []string, opts ...Option) 
 
 func init() {
 	beam.RegisterType(reflect.TypeFor[place]())
-	register.DoFn2x0[[]byte, func(string)](&listFn{})
-	register.DoFn7x2[context.Context, *sdf.ManualWatermarkEstimator, *sdf.LockRTracker, string, func(beam.EventTime, flow.RawBatch), func(beam.EventTime, flow.FailureBatch), func(flow.Count), sdf.ProcessContinuation, error](&readFn{})
+	beam.RegisterDoFn(&listFn{})
+	beam.RegisterDoFn(&readFn{})
 	register.Emitter1[string]()
 	register.Emitter1[flow.Count]()
 	register.Emitter2[beam.EventTime, flow.RawBatch]()

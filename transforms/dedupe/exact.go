@@ -20,8 +20,8 @@ import (
 )
 
 func init() {
-	register.DoFn2x1[flow.Batch, func(string, []byte), error](&shardFn{})
-	register.DoFn6x1[state.Provider, timers.Provider, string, []byte, func(flow.Batch), func(flow.Count), error](&exactFn{})
+	beam.RegisterDoFn(&shardFn{})
+	beam.RegisterDoFn(&exactFn{})
 	register.Emitter1[flow.Batch]()
 	register.Emitter1[flow.Count]()
 	register.Emitter2[string, []byte]()

@@ -56,7 +56,7 @@ func TestExactDropsAllButTheFirstOfOneID(t *testing.T) {
 }
 
 func init() {
-	register.DoFn2x0[flow.Count, func(int)](&countOf{})
+	beam.RegisterDoFn(&countOf{})
 	register.Emitter1[int]()
 }
 

@@ -11,7 +11,6 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/state"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/timers"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"github.com/flowbeam/flowbeam/flow"
 	"github.com/flowbeam/flowbeam/internal/shard"
@@ -19,8 +18,8 @@ import (
 )
 
 func init() {
-	register.DoFn4x1[flow.Batch, func(string, []byte), func(flow.Batch), func(flow.Count), error](&observedFn{})
-	register.DoFn6x1[state.Provider, timers.Provider, string, []byte, func(flow.Batch), func(flow.Count), error](&decideFn{})
+	beam.RegisterDoFn(&observedFn{})
+	beam.RegisterDoFn(&decideFn{})
 }
 
 // Policy says which observer's records of a conversation are kept.

@@ -111,7 +111,7 @@ func Records(s beam.Scope, raw beam.PCollection, opts ...Option) (batches, failu
 }
 
 func init() {
-	register.DoFn5x1[context.Context, flow.RawBatch, func(flow.Batch), func(flow.FailureBatch), func(flow.Count), error](&parseFn{})
+	beam.RegisterDoFn(&parseFn{})
 	register.Emitter1[flow.Batch]()
 	register.Emitter1[flow.FailureBatch]()
 	register.Emitter1[flow.Count]()

@@ -11,12 +11,12 @@ import (
 )
 
 func init() {
-	register.DoFn3x0[flow.Batch, func(beam.EventTime, slab), func(flow.Count)](&partialFn{})
+	beam.RegisterDoFn(&partialFn{})
 	register.Emitter2[beam.EventTime, slab]()
 	register.Emitter1[flow.Count]()
-	register.DoFn2x0[slab, func(string, slab)](&levelFn{})
+	beam.RegisterDoFn(&levelFn{})
 	register.Emitter2[string, slab]()
-	register.DoFn3x1[string, func(*slab) bool, func(flow.RollupBatch), error](&mergeFn{})
+	beam.RegisterDoFn(&mergeFn{})
 	register.Iter1[slab]()
 	register.Emitter1[flow.RollupBatch]()
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 
 	"github.com/flowbeam/flowbeam/flow"
@@ -18,8 +17,8 @@ import (
 func TestMain(m *testing.M) { ptest.Main(m) }
 
 func init() {
-	register.DoFn1x0[flow.RollupBatch](&collectRowsFn{})
-	register.DoFn1x0[flow.Count](&collectCountsFn{})
+	beam.RegisterDoFn(&collectRowsFn{})
+	beam.RegisterDoFn(&collectCountsFn{})
 }
 
 // results are what a test's pipeline gave: Prism runs in the test's process.

@@ -18,9 +18,9 @@ import (
 )
 
 func init() {
-	register.DoFn2x0[flow.Batch, func(string, []byte)](&sessionPartialFn{})
+	beam.RegisterDoFn(&sessionPartialFn{})
 	register.Emitter2[string, []byte]()
-	register.DoFn6x1[beam.EventTime, state.Provider, timers.Provider, string, []byte, func(flow.RollupBatch), error](&sessionFn{})
+	beam.RegisterDoFn(&sessionFn{})
 }
 
 // SessionLevel is the name of the level of sessions.

@@ -19,11 +19,11 @@ import (
 )
 
 func init() {
-	register.DoFn2x0[flow.Batch, func(flow.Count)](&batchTapFn{})
-	register.DoFn2x0[flow.FailureBatch, func(flow.Count)](&failureTapFn{})
-	register.DoFn2x0[flow.RollupBatch, func(flow.Count)](&rollupTapFn{})
-	register.DoFn2x0[flow.RawBatch, func(flow.Count)](&rawTapFn{})
-	register.DoFn3x1[context.Context, string, func(*string) bool, error](&totalsFn{})
+	beam.RegisterDoFn(&batchTapFn{})
+	beam.RegisterDoFn(&failureTapFn{})
+	beam.RegisterDoFn(&rollupTapFn{})
+	beam.RegisterDoFn(&rawTapFn{})
+	beam.RegisterDoFn(&totalsFn{})
 	register.Function2x2(underRun)
 	register.Emitter1[flow.Count]()
 	register.Iter1[string]()

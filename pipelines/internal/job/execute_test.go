@@ -12,7 +12,7 @@ import (
 )
 
 func init() {
-	register.DoFn3x1[state.Provider, string, int, error](&countedFn{})
+	beam.RegisterDoFn(&countedFn{})
 	register.Function1x2(underOneKey)
 }
 

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"github.com/flowbeam/flowbeam/flow"
 	"github.com/flowbeam/flowbeam/internal/metrics"
@@ -19,7 +18,7 @@ import (
 )
 
 func init() {
-	register.DoFn2x0[flow.Batch, func(flow.Count)](&latenessFn{})
+	beam.RegisterDoFn(&latenessFn{})
 }
 
 // Lateness says how late the records of one data center came: all that were parsed, copies

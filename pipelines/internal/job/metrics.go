@@ -5,14 +5,13 @@ import (
 	"strings"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"github.com/flowbeam/flowbeam/flow"
 	"github.com/flowbeam/flowbeam/internal/metrics"
 )
 
 func init() {
-	register.DoFn2x2[context.Context, flow.Count, string, int64](&countFn{})
+	beam.RegisterDoFn(&countFn{})
 }
 
 const (

@@ -15,10 +15,10 @@ import (
 )
 
 func init() {
-	register.DoFn3x0[flow.Batch, func(*flow.Count) bool, func(flow.Batch)](&gateFn{})
-	register.DoFn2x0[flow.RollupBatch, func(flow.RollupBatch)](&reviseFn{})
-	register.DoFn2x0[flow.RollupBatch, func(string, flow.RollupBatch)](&byRollupFn{})
-	register.DoFn4x0[string, func(*flow.RollupBatch) bool, func(*flow.RollupBatch) bool, func(flow.RollupBatch)](&retractFn{})
+	beam.RegisterDoFn(&gateFn{})
+	beam.RegisterDoFn(&reviseFn{})
+	beam.RegisterDoFn(&byRollupFn{})
+	beam.RegisterDoFn(&retractFn{})
 	register.Emitter1[flow.RollupBatch]()
 	register.Emitter2[string, flow.RollupBatch]()
 	register.Iter1[flow.RollupBatch]()

@@ -14,8 +14,8 @@ import (
 )
 
 func init() {
-	register.DoFn2x0[flow.FailureBatch, func(string, flow.FailureBatch)](&byOriginFn{})
-	register.DoFn5x0[string, func(*flow.FailureBatch) bool, func(flow.RawBatch), func(flow.FailureBatch), func(flow.Count)](&againFn{})
+	beam.RegisterDoFn(&byOriginFn{})
+	beam.RegisterDoFn(&againFn{})
 	register.Emitter2[string, flow.FailureBatch]()
 	register.Emitter1[flow.RawBatch]()
 	register.Emitter1[flow.FailureBatch]()

@@ -6,14 +6,13 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"github.com/flowbeam/flowbeam/flow"
 	"github.com/flowbeam/flowbeam/sources/datasetsource"
 )
 
 func init() {
-	register.DoFn5x0[context.Context, flow.RawBatch, func(flow.RawBatch), func(flow.FailureBatch), func(flow.Count)](&backupFn{})
+	beam.RegisterDoFn(&backupFn{})
 }
 
 // Backup reads the raw records of --raw that came from --start on and before --stop, at their

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"github.com/flowbeam/flowbeam/flow"
@@ -14,7 +15,7 @@ func init() {
 	flow.RegisterStep("unstored", &unstored{})
 	flow.RegisterStep("on_time", &onTime{})
 	flow.RegisterStep("observed_once", &observedOnce{})
-	register.DoFn2x1[string, func(string), error](&touchedFn{})
+	beam.RegisterDoFn(&touchedFn{})
 	register.Emitter1[string]()
 }
 
