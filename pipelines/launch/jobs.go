@@ -4,71 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	dataflow "google.golang.org/api/dataflow/v1b3"
 	"google.golang.org/api/googleapi"
 )
-
-// launch launches or replaces a job. What is launched twice under one name runs once.
-func (o *options) launch(ctx context.Context, update, validate bool) error {
-	if update && o.graph != "" {
-		if err := o.compareGraph(ctx); err != nil {
-			return fmt.Errorf("the running job cannot be replaced:\n%w", err)
-		}
-	}
-	mapping, err := o.names()
-	if err != nil {
-		return err
-	}
-	if err := o.connect(ctx); err != nil {
-		return err
-	}
-	if !validate {
-		running, err := o.running(ctx)
-		switch {
-		case err != nil:
-			return err
-		case running != nil && !update:
-			fmt.Fprintf(o.out, "%s runs already: %s\n", o.name, running.Id)
-			return nil
-		case running == nil && update:
-			return fmt.Errorf("no job %s runs that could be replaced: run starts one", o.name)
-		}
-	}
-	environment := &dataflow.FlexTemplateRuntimeEnvironment{
-		StagingLocation: o.staging, TempLocation: o.temp, ServiceAccountEmail: o.account, Subnetwork: o.subnet,
-		MachineType: o.machine, NumWorkers: o.workers, MaxWorkers: o.maxWorkers, AdditionalUserLabels: map[string]string{},
-	}
-	if o.private {
-		environment.IpConfiguration = "WORKER_IP_PRIVATE"
-	}
-	for _, l := range strings.Split(o.labels, ",") {
-		if k, v, ok := strings.Cut(l, "="); ok {
-			environment.AdditionalUserLabels[k] = v
-		}
-	}
-	r, err := o.service.Projects.Locations.FlexTemplates.Launch(o.project, o.region, &dataflow.LaunchFlexTemplateRequest{
-		ValidateOnly: validate,
-		LaunchParameter: &dataflow.LaunchFlexTemplateParameter{
-			JobName: o.name, ContainerSpecGcsPath: o.spec, Parameters: o.parameters,
-			Environment: environment, Update: update, TransformNameMappings: mapping,
-		},
-	}).Context(ctx).Do()
-	if err != nil {
-		return explain(err)
-	}
-	if validate {
-		fmt.Fprintf(o.out, "the service takes the parameters of %s\n", o.name)
-		return nil
-	}
-	fmt.Fprintf(o.out, "%s is launched: %s\n", o.name, r.Job.Id)
-	if o.endpoint == "" {
-		fmt.Fprintf(o.out, "https://console.cloud.google.com/dataflow/jobs/%s/%s?project=%s\n", o.region, r.Job.Id, o.project)
-	}
-	fmt.Fprintf(o.out, "should the launch fail, its log is %s\n", o.consoleLog(r.Job.Id))
-	return nil
-}
 
 // consoleLog is where the log of the launcher's machine is: nowhere else.
 func (o *options) consoleLog(id string) string {
@@ -77,6 +19,9 @@ func (o *options) consoleLog(id string) string {
 
 // running is the job of that name that runs or is about to; nil where none does.
 func (o *options) running(ctx context.Context) (*dataflow.Job, error) {
+	if err := o.connect(ctx); err != nil {
+		return nil, err
+	}
 	jobs, err := o.jobs(ctx)
 	if err != nil {
 		return nil, err
@@ -107,6 +52,8 @@ func (o *options) jobs(ctx context.Context) (all []*dataflow.Job, err error) {
 		}
 		return nil
 	})
+	// Ids begin with the time of their creation.
+	slices.SortFunc(all, func(a, b *dataflow.Job) int { return strings.Compare(b.Id, a.Id) })
 	return all, explain(err)
 }
 
@@ -123,21 +70,26 @@ func (o *options) status(ctx context.Context) error {
 	}
 	j := jobs[0]
 	fmt.Fprintf(o.out, "%s  %s  since %s  %s\n", j.Id, j.CurrentState, j.CurrentStateTime, j.Name)
-	switch j.CurrentState {
-	case "JOB_STATE_FAILED", "JOB_STATE_CANCELLED", "JOB_STATE_STOPPED":
-		if o.staging != "" {
-			fmt.Fprintf(o.out, "where its launch failed the log is %s\n", o.consoleLog(j.Id))
-		}
-		return fmt.Errorf("%s is %s", o.name, j.CurrentState)
+	if failed(j.CurrentState) {
+		return o.failure(j)
 	}
 	return nil
 }
 
+func failed(state string) bool {
+	return state == "JOB_STATE_FAILED" || state == "JOB_STATE_CANCELLED" || state == "JOB_STATE_STOPPED"
+}
+
+// failure is the error of a job that has failed or was stopped.
+func (o *options) failure(j *dataflow.Job) error {
+	if o.staging != "" {
+		fmt.Fprintf(o.out, "where its launch failed the log is %s\n", o.consoleLog(j.Id))
+	}
+	return fmt.Errorf("%s is %s", o.name, j.CurrentState)
+}
+
 // end asks for a state in which the job is no more. One that has ended is no error.
 func (o *options) end(ctx context.Context, state string) error {
-	if err := o.connect(ctx); err != nil {
-		return err
-	}
 	j, err := o.running(ctx)
 	if err != nil {
 		return err
@@ -151,6 +103,68 @@ func (o *options) end(ctx context.Context, state string) error {
 	}
 	fmt.Fprintf(o.out, "%s: %s is asked for\n", j.Id, state)
 	return nil
+}
+
+// health waits until the job runs, and looks whether it runs on and no worker tells an error. A job
+// that has ended without one is healthy.
+func (o *options) health(ctx context.Context) error {
+	if err := o.connect(ctx); err != nil {
+		return err
+	}
+	const pause = 5 * time.Second
+	begun := time.Now()
+	var since time.Time // it was first seen to run
+	for {
+		jobs, err := o.jobs(ctx)
+		if err != nil {
+			return err
+		}
+		if len(jobs) == 0 {
+			return fmt.Errorf("%s: no job of that name in %s", o.name, o.region)
+		}
+		j := jobs[0]
+		if failed(j.CurrentState) {
+			return o.failure(j)
+		}
+		if err := o.told(ctx, j); err != nil {
+			return err
+		}
+		switch running := j.CurrentState == "JOB_STATE_RUNNING"; {
+		case ended(j.CurrentState) || running && !since.IsZero() && time.Since(since) >= o.healthy || running && o.healthy == 0:
+			fmt.Fprintf(o.out, "%s is %s and has told no error\n", j.Id, j.CurrentState)
+			return nil
+		case running && since.IsZero():
+			fmt.Fprintf(o.out, "%s runs; looking at it for %s\n", j.Id, o.healthy)
+			since = time.Now()
+		case !running && time.Since(begun) > o.patience:
+			return fmt.Errorf("%s is %s after %s", j.Id, j.CurrentState, o.patience)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(min(pause, max(o.healthy/4, 10*time.Millisecond))):
+		}
+	}
+}
+
+// told are the errors that the service and the workers of a job have told.
+func (o *options) told(ctx context.Context, j *dataflow.Job) error {
+	var told []string
+	err := o.service.Projects.Locations.Jobs.Messages.List(o.project, o.region, j.Id).MinimumImportance("JOB_MESSAGE_ERROR").
+		Pages(ctx, func(page *dataflow.ListJobMessagesResponse) error {
+			for _, m := range page.JobMessages {
+				told = append(told, m.Time+" "+m.MessageText)
+			}
+			return nil
+		})
+	if err != nil {
+		return explain(err)
+	}
+	if len(told) == 0 {
+		return nil
+	}
+	const shown = 5
+	return fmt.Errorf("%s has told %d error(s):\n%s", j.Id, len(told), strings.Join(told[:min(len(told), shown)], "\n"))
 }
 
 // explain is the service's own text of an error.

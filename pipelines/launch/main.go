@@ -20,6 +20,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/x/beamx"
@@ -34,17 +35,22 @@ const usage = `launch: templates of pipelines/flows on Dataflow, and their jobs
   launch COMMAND [flags] [NAME=VALUE ...]
 
   spec       print the template's spec, or put it where --spec says, once under each name
+  stage      have --binary stage the graph of the parameters as the classic template --template
   parameters print the parameters of both templates, in Markdown
   graph      print the steps and coders of the graph that the parameters make
   check      compare that with the steps in --graph, by --mapping: what keeps a job from being replaced
   validate   have the service look at the parameters, and start nothing
   run        launch a job; one of that name that runs already is left alone
-  update     replace the running job of that name, after check where --graph is given
+  update     replace the running job of that name, after check
+  deploy     update where one runs, run where none does
+  health     wait until it runs and has told no error for the time --healthy; exit status 1 otherwise
+  rollback   replace it by what was launched under its name from another template before
   status     its state; exit status 1 unless it runs or is done
   drain      let it finish what it has read
   cancel     end it at once
 
-NAME=VALUE are the template's parameters (docs/dataflow-parameters.md).
+NAME=VALUE are the template's parameters (docs/dataflow-parameters.md). Of a classic template
+they are fixed when it is staged.
 
 `
 
@@ -56,11 +62,13 @@ func main() {
 // options are the launcher's flags.
 type options struct {
 	form, image, spec, graph, mapping       string
+	template, binary                        string
 	project, region, name, endpoint         string
 	staging, temp, account, subnet, machine string
 	workers, maxWorkers                     int64
 	private                                 bool
 	labels                                  string
+	healthy, patience                       time.Duration
 
 	parameters map[string]string
 	out        io.Writer
@@ -74,7 +82,9 @@ func (o *options) flags(problems io.Writer) *flag.FlagSet {
 	f.StringVar(&o.form, "form", string(job.Streaming), "template: streaming or backfill")
 	f.StringVar(&o.image, "image", "", "spec: the template's image, best by its digest")
 	f.StringVar(&o.spec, "spec", "", "where the spec is, gs://bucket/name.json")
-	f.StringVar(&o.graph, "graph", "", "check, update: file with the steps of the running job, as graph prints them")
+	f.StringVar(&o.template, "template", "", "instead of --spec: where the classic template is, gs://bucket/name")
+	f.StringVar(&o.binary, "binary", "", "stage: pipelines/flows, built for linux/amd64, and able to run here")
+	f.StringVar(&o.graph, "graph", "", "check, update: file with the steps of the running job, as graph prints them (update: as they were kept when it was launched)")
 	f.StringVar(&o.mapping, "mapping", "", "check, update: JSON file, old names of steps to new ones")
 	f.StringVar(&o.project, "project", "", "project of the job")
 	f.StringVar(&o.region, "region", "", "region of the job")
@@ -89,6 +99,8 @@ func (o *options) flags(problems io.Writer) *flag.FlagSet {
 	f.Int64Var(&o.maxWorkers, "max_workers", 0, "at most")
 	f.BoolVar(&o.private, "private", false, "the workers have no public addresses")
 	f.StringVar(&o.labels, "labels", "", "name=value, separated by commas")
+	f.DurationVar(&o.healthy, "healthy", 2*time.Minute, "health: how long it has to run without an error")
+	f.DurationVar(&o.patience, "patience", 15*time.Minute, "health: how long it may take until it runs")
 	return f
 }
 
@@ -130,12 +142,16 @@ type command struct {
 
 var commands = map[string]command{
 	"spec":       {[]string{"image"}, (*options).makeSpec},
+	"stage":      {[]string{"project", "region", "template", "binary", "staging_location"}, (*options).stage},
 	"parameters": {nil, (*options).printParameters},
 	"graph":      {nil, (*options).printGraph},
 	"check":      {[]string{"graph"}, (*options).compareGraph},
-	"validate":   {[]string{"project", "region", "job", "spec"}, func(o *options, ctx context.Context) error { return o.launch(ctx, false, true) }},
-	"run":        {[]string{"project", "region", "job", "spec", "staging_location"}, func(o *options, ctx context.Context) error { return o.launch(ctx, false, false) }},
-	"update":     {[]string{"project", "region", "job", "spec", "staging_location"}, func(o *options, ctx context.Context) error { return o.launch(ctx, true, false) }},
+	"validate":   {[]string{"project", "region", "job", "spec"}, (*options).validate},
+	"run":        {[]string{"project", "region", "job", "spec", "staging_location"}, (*options).runJob},
+	"update":     {[]string{"project", "region", "job", "spec", "staging_location"}, (*options).updateJob},
+	"deploy":     {[]string{"project", "region", "job", "spec", "staging_location"}, (*options).deploy},
+	"health":     {[]string{"project", "region", "job"}, (*options).health},
+	"rollback":   {[]string{"project", "region", "job", "spec", "staging_location"}, (*options).rollback},
 	"status":     {[]string{"project", "region", "job"}, (*options).status},
 	"drain":      {[]string{"project", "region", "job"}, func(o *options, ctx context.Context) error { return o.end(ctx, "JOB_STATE_DRAINED") }},
 	"cancel":     {[]string{"project", "region", "job"}, func(o *options, ctx context.Context) error { return o.end(ctx, "JOB_STATE_CANCELLED") }},
@@ -148,7 +164,11 @@ func (o *options) check(name string, rest []string) (problems []error) {
 		return []error{fmt.Errorf("there is no command %q; --help lists them", name)}
 	}
 	values := map[string]string{
-		"image": o.image, "graph": o.graph, "project": o.project, "region": o.region, "job": o.name, "spec": o.spec, "staging_location": o.staging,
+		"image": o.image, "graph": o.graph, "project": o.project, "region": o.region, "job": o.name, "staging_location": o.staging,
+		"spec": o.from(), "template": o.template, "binary": o.binary,
+	}
+	if o.spec != "" && o.template != "" {
+		problems = append(problems, errors.New("--spec and --template: a job is launched from one of them"))
 	}
 	for _, n := range c.needs {
 		if values[n] == "" {
@@ -167,10 +187,24 @@ func (o *options) check(name string, rest []string) (problems []error) {
 		}
 		o.parameters[k] = v
 	}
-	if takesParameters := []string{"graph", "check", "validate", "run", "update"}; slices.Contains(takesParameters, name) {
+	launches := []string{"validate", "run", "update", "deploy"}
+	switch {
+	case o.template != "" && slices.Contains(launches, name):
+		if len(o.parameters) > 0 {
+			problems = append(problems, errors.New("the parameters of a classic template were fixed when it was staged"))
+		}
+	case slices.Contains(launches, name) || slices.Contains([]string{"graph", "check", "stage"}, name):
 		problems = append(problems, job.Flows().CheckParameters(job.Form(o.form), o.parameters)...)
 	}
 	return problems
+}
+
+// from is the template that jobs are launched from.
+func (o *options) from() string {
+	if o.template != "" {
+		return o.template
+	}
+	return o.spec
 }
 
 // connect opens the service.
@@ -254,8 +288,12 @@ func (o *options) compareGraph(context.Context) error {
 	if err != nil {
 		return err
 	}
-	if problems := job.Changes(old, steps, mapping); len(problems) > 0 {
-		return errors.Join(problems...)
+	return o.compare(old, steps, mapping)
+}
+
+func (o *options) compare(old, next []job.Step, mapping map[string]string) error {
+	if problems := job.Changes(old, next, mapping); len(problems) > 0 {
+		return fmt.Errorf("the running job cannot be replaced:\n%w", errors.Join(problems...))
 	}
 	fmt.Fprintf(o.out, "%d steps: the new graph takes over from the old one\n", len(old))
 	return nil

@@ -83,7 +83,8 @@ func TestAJobIsLaunchedReplacedAndEnded(t *testing.T) {
 	}
 	s.expect(0, "takes over", with("check", "--graph="+graph)...)
 	s.expect(1, "is gone", with("update", "--graph="+graph, "dedupe=off")...)
-	s.expect(0, "2026-11-23_1", with("update", "--graph="+graph)...)
+	s.expect(1, "is gone", with("update", "dedupe=off")...) // the launcher has kept the steps
+	s.expect(0, "2026-11-23_1", with("update", "--max_workers=9")...)
 	if s.jobs[0].CurrentState != "JOB_STATE_UPDATED" || s.jobs[0].ReplacedByJobId != "2026-11-23_1" {
 		t.Errorf("the old job: %+v", s.jobs[0])
 	}
@@ -96,6 +97,104 @@ func TestAJobIsLaunchedReplacedAndEnded(t *testing.T) {
 	s.expect(0, "2026-11-23_3", with("run")...)
 	s.expect(0, "JOB_STATE_CANCELLED is asked for", "cancel")
 	s.expect(1, "flows is JOB_STATE_CANCELLED", "status")
+}
+
+// A release that tells errors is taken back: to its template, parameters and workers.
+func TestARollbackGoesToWhatRanBefore(t *testing.T) {
+	s := newService(t)
+	release := func(name string) string { return "--spec=gs://" + s.bucket.Name + "/templates/" + name + ".json" }
+	parameters := append([]string{"output=gs://" + s.bucket.Name + "/flows"}, kafka...)
+	deploy := func(name string, more ...string) []string {
+		return append(append([]string{"deploy", release(name)}, more...), parameters...)
+	}
+	for _, name := range []string{"first", "second", "third"} {
+		s.expect(0, name, "spec", "--image=registry/flows@sha256:"+name, release(name))
+	}
+	s.expect(1, "no job flows is known", "rollback", release("first"))
+	s.expect(0, "2026-11-23_0", deploy("first", "--max_workers=3")...)
+	s.expect(0, "has told no error", "health", "--healthy=0s")
+	s.expect(1, "no job flows is known", "rollback", release("first"))
+
+	s.expect(0, "2026-11-23_1", deploy("second", "--max_workers=7", "rollup_windows=1m,5m,1h,6h")...)
+	s.errors = []string{"the worker lost contact"}
+	s.expect(1, "the worker lost contact", "health", "--healthy=0s")
+	s.errors = nil
+	out := s.expect(0, "2026-11-23_2", "rollback", release("second"))
+	if !strings.Contains(out, "first.json") {
+		t.Errorf("not back to the first: %s", out)
+	}
+	last := s.asked[len(s.asked)-1]
+	if last.Environment.MaxWorkers != 3 || !last.Update || last.Parameters["rollup_windows"] != "" {
+		t.Errorf("went back to %+v, %+v", last, last.Environment)
+	}
+	s.expect(0, "2026-11-23_2 runs, launched from", "rollback", release("second")) // the same again
+
+	// One whose launch fails leaves the old one running; one that has gone is launched again.
+	s.failures = 1
+	s.expect(0, "2026-11-23_3", deploy("third")...)
+	s.expect(1, "JOB_STATE_FAILED", "health", "--healthy=0s", release("third"))
+	s.expect(0, "2026-11-23_2 runs, launched from", "rollback", release("third"))
+	s.expect(0, "CANCELLED is asked for", "cancel")
+	s.expect(0, "2026-11-23_4", "rollback", release("third"))
+	if last := s.asked[len(s.asked)-1]; last.Update || last.Environment.MaxWorkers != 3 {
+		t.Errorf("launched %+v", last)
+	}
+}
+
+// What runs and is healthy for a while only counts once the while is over.
+func TestHealthWaits(t *testing.T) {
+	s := newService(t)
+	s.expect(0, "json", "spec", "--image=i")
+	s.expect(1, "no job of that name", "health")
+	s.expect(0, "launched", append([]string{"run", "output=gs://" + s.bucket.Name + "/flows"}, kafka...)...)
+	s.set("JOB_STATE_QUEUED")
+	s.expect(1, "is JOB_STATE_QUEUED after", "health", "--patience=50ms", "--healthy=0s")
+	s.set("JOB_STATE_RUNNING")
+	go func() {
+		time.Sleep(100 * time.Millisecond)
+		s.set("JOB_STATE_FAILED")
+	}()
+	s.expect(1, "is JOB_STATE_FAILED", "health", "--healthy=1m")
+}
+
+func (s *service) set(state string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.jobs[len(s.jobs)-1].CurrentState = state
+}
+
+// A classic template is the job itself, staged by the program.
+func TestAClassicTemplateIsStagedAndLaunched(t *testing.T) {
+	s := newService(t)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(childVariable, "1") // of the program that stages, which is this one
+	parameters := append([]string{"output=gs://" + s.bucket.Name + "/flows"}, kafka...)
+	template := "gs://" + s.bucket.Name + "/templates/classic-abc"
+	stage := func(more ...string) []string {
+		return append(append([]string{"stage", "--spec=", "--template=" + template, "--binary=" + exe}, more...), parameters...)
+	}
+	launch := func(command string, more ...string) []string {
+		return append([]string{command, "--spec=", "--template=" + template}, more...)
+	}
+	s.expect(1, "is no template that was staged", launch("run")...)
+	s.expect(0, template, stage()...)
+	s.expect(0, template+" is there", stage()...)
+	s.expect(1, "is another", stage("dedupe=off")...)
+	s.expect(2, "were fixed when it was staged", launch("run", "dedupe=off")...)
+	s.expect(0, "takes the parameters", launch("validate")...)
+	s.expect(0, "2026-11-23_0", launch("run", "--max_workers=2")...)
+	if j := s.jobs[0]; j.CurrentState != "JOB_STATE_RUNNING" || j.Type != "JOB_TYPE_STREAMING" {
+		t.Errorf("%+v", j)
+	}
+	s.expect(0, "takes over", launch("update")...)
+
+	other := "gs://" + s.bucket.Name + "/templates/classic-def"
+	s.expect(0, other, stage("--template="+other, "dedupe=off")...)
+	s.expect(1, "is gone", "update", "--spec=", "--template="+other)
+	s.expect(2, "from one of them", "run", "--template="+template)
 }
 
 func TestSubscriptionsAndFilesAreStagedToo(t *testing.T) {
@@ -121,9 +220,12 @@ func TestSubscriptionsAndFilesAreStagedToo(t *testing.T) {
 func TestALaunchThatCannotBeFails(t *testing.T) {
 	s := newService(t)
 	s.expect(0, "json", "spec", "--image=i")
-	s.expect(0, "launched", "run", "output=gs://"+s.bucket.Name+"/flows", "dedupe_horizon=1m")
+	out := "output=gs://" + s.bucket.Name + "/flows"
+	s.expect(1, "input: name files, topics or subscriptions", "run", out)
+	s.expect(1, "horizon 1m0s is shorter than the allowed lateness", append([]string{"run", out, "dedupe_horizon=1m"}, kafka...)...)
+	s.expect(0, "launched", append([]string{"run", out, "networks=/none.csv", "geoip_city=/none.mmdb"}, kafka...)...)
 	s.expect(1, "JOB_STATE_FAILED", "status")
-	for _, want := range []string{"--input: name files, topics or subscriptions", "--dedupe_horizon"} {
+	for _, want := range []string{"--geoip_city", "--networks"} {
 		if !strings.Contains(s.output, want) {
 			t.Errorf("the log has no %q:\n%s", want, s.output)
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -46,6 +47,7 @@ type service struct {
 	argv     []string // of the last launch
 	output   string   // of the last launch
 	failures int      // of the next launches
+	errors   []string // that jobs tell
 }
 
 func newService(t *testing.T) *service {
@@ -64,13 +66,34 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, http.StatusNotFound, "not of this project and region: "+r.URL.Path)
 	case rest == "flexTemplates:launch" && r.Method == http.MethodPost:
 		s.launch(w, r)
+	case rest == "templates:launch" && r.Method == http.MethodPost:
+		s.launchClassic(w, r)
+	case strings.HasSuffix(rest, "/messages"):
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		list := dataflow.ListJobMessagesResponse{}
+		for _, e := range s.errors {
+			list.JobMessages = append(list.JobMessages, &dataflow.JobMessage{MessageImportance: "JOB_MESSAGE_ERROR", MessageText: e})
+		}
+		json.NewEncoder(w).Encode(&list)
+	case strings.HasPrefix(rest, "jobs/") && r.Method == http.MethodGet:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		j := s.job(path.Base(rest))
+		if j == nil {
+			s.fail(w, http.StatusNotFound, "no job "+rest)
+			return
+		}
+		json.NewEncoder(w).Encode(j)
 	case rest == "jobs" && r.Method == http.MethodGet:
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		list := dataflow.ListJobsResponse{}
 		for _, j := range slices.Backward(s.jobs) {
 			if j.Name == r.URL.Query().Get("name") {
-				list.Jobs = append(list.Jobs, j)
+				summary := *j // a list does not tell labels
+				summary.Labels = nil
+				list.Jobs = append(list.Jobs, &summary)
 			}
 		}
 		json.NewEncoder(w).Encode(&list)
@@ -82,14 +105,13 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		for _, j := range s.jobs {
-			if j.Id == path.Base(rest) {
-				j.CurrentState = in.RequestedState // a real one takes its time
-				json.NewEncoder(w).Encode(j)
-				return
-			}
+		j := s.job(path.Base(rest))
+		if j == nil {
+			s.fail(w, http.StatusNotFound, "no job "+rest)
+			return
 		}
-		s.fail(w, http.StatusNotFound, "no job "+rest)
+		j.CurrentState = in.RequestedState // a real one takes its time
+		json.NewEncoder(w).Encode(j)
 	default:
 		s.fail(w, http.StatusNotFound, r.Method+" "+r.URL.Path)
 	}
@@ -129,32 +151,101 @@ func (s *service) launch(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	var before *dataflow.Job
+	j := s.create(w, p.JobName, p.Update, in.ValidateOnly, p.Environment.AdditionalUserLabels)
+	if j == nil {
+		return
+	}
+	json.NewEncoder(w).Encode(&dataflow.LaunchFlexTemplateResponse{Job: j})
+	s.start(j, s.runTemplate(j.Id, p))
+}
+
+// launchClassic launches what is staged under the template's name.
+func (s *service) launchClassic(w http.ResponseWriter, r *http.Request) {
+	var p dataflow.LaunchTemplateParameters
+	if err := json.NewDecoder(r.Body).Decode(&p); err != nil {
+		s.fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var staged dataflow.Job
+	if err := json.Unmarshal(s.bucket.Objects()[strings.TrimPrefix(r.URL.Query().Get("gcsPath"), "gs://"+s.bucket.Name+"/")], &staged); err != nil {
+		s.fail(w, http.StatusBadRequest, "Unable to read the template: "+err.Error())
+		return
+	}
+	if len(p.Parameters) > 0 {
+		s.fail(w, http.StatusBadRequest, "Found unexpected parameters")
+		return
+	}
+	j := s.create(w, p.JobName, p.Update, r.URL.Query().Get("validateOnly") == "true", p.Environment.AdditionalUserLabels)
+	if j == nil {
+		return
+	}
+	j.Type = staged.Type
+	s.start(j, staged.Environment != nil)
+	json.NewEncoder(w).Encode(&dataflow.LaunchTemplateResponse{Job: j})
+}
+
+func (s *service) job(id string) *dataflow.Job {
 	for _, j := range s.jobs {
-		if j.Name == p.JobName && j.CurrentState == "JOB_STATE_RUNNING" {
-			before = j
+		if j.Id == id {
+			return j
 		}
 	}
-	switch {
-	case in.ValidateOnly:
-		json.NewEncoder(w).Encode(&dataflow.LaunchFlexTemplateResponse{})
-		return
-	case before != nil && !p.Update:
-		s.fail(w, http.StatusConflict, "There is already an active job named "+p.JobName)
-		return
-	case before == nil && p.Update:
-		s.fail(w, http.StatusNotFound, "no job to update: "+p.JobName)
-		return
+	return nil
+}
+
+func (s *service) active(name string) *dataflow.Job {
+	for _, j := range s.jobs {
+		if j.Name == name && j.CurrentState == "JOB_STATE_RUNNING" {
+			return j
+		}
 	}
-	j := &dataflow.Job{Id: fmt.Sprintf("2026-11-23_%d", len(s.jobs)), Name: p.JobName, CurrentState: "JOB_STATE_RUNNING", CurrentStateTime: "2026-11-23T00:00:00Z"}
+	return nil
+}
+
+// create makes a job that does not run yet, or answers why it cannot be.
+func (s *service) create(w http.ResponseWriter, name string, update, validate bool, labels map[string]string) *dataflow.Job {
+	before := s.active(name)
+	switch {
+	case validate:
+		json.NewEncoder(w).Encode(&dataflow.LaunchFlexTemplateResponse{})
+		return nil
+	case before != nil && !update:
+		s.fail(w, http.StatusConflict, "There is already an active job named "+name)
+		return nil
+	case before == nil && update:
+		s.fail(w, http.StatusNotFound, "no job to update: "+name)
+		return nil
+	}
+	for k, v := range labels {
+		if !labelText.MatchString(k) || !labelText.MatchString(v) {
+			s.fail(w, http.StatusBadRequest, "no label: "+k+"="+v)
+			return nil
+		}
+	}
+	j := &dataflow.Job{
+		Id: fmt.Sprintf("2026-11-23_%d", len(s.jobs)), Name: name, CurrentState: "JOB_STATE_PENDING", CurrentStateTime: "2026-11-23T00:00:00Z", Labels: labels,
+	}
+	if before != nil {
+		j.ReplaceJobId = before.Id
+	}
 	s.jobs = append(s.jobs, j)
-	json.NewEncoder(w).Encode(&dataflow.LaunchFlexTemplateResponse{Job: j})
-	if s.failures > 0 || !s.runTemplate(j.Id, p) {
+	return j
+}
+
+// labelText is what the service takes as a label.
+var labelText = regexp.MustCompile(`^[a-z0-9_-]{1,63}$`)
+
+// start runs a job that was built, in the place of the one before it.
+func (s *service) start(j *dataflow.Job, built bool) {
+	if s.failures > 0 || !built {
 		s.failures--
 		j.CurrentState = "JOB_STATE_FAILED"
 		return
 	}
-	if before != nil {
+	j.CurrentState = "JOB_STATE_RUNNING"
+	if before := s.job(j.ReplaceJobId); before != nil {
 		before.CurrentState, before.ReplacedByJobId = "JOB_STATE_UPDATED", j.Id
 	}
 }

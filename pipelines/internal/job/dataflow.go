@@ -71,6 +71,11 @@ func (o *Options) validateDataflow(add func(string, error)) {
 			add(name, errors.New("Dataflow needs it")) //nolint:staticcheck // a name
 		}
 	}
+	o.validateElsewhere(add)
+}
+
+// validateElsewhere checks that input and output are named, and are where other machines find them.
+func (o *Options) validateElsewhere(add func(string, error)) {
 	if filesystem.Scheme(o.Output) == "" {
 		add("output", fmt.Errorf("%s is a folder of this machine, which the workers of Dataflow have not: give gs://bucket/prefix", o.Output))
 	}

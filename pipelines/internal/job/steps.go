@@ -26,10 +26,18 @@ type Step struct {
 }
 
 // Steps are those of the graph that arguments of the program make, by name. Nothing is started.
-func (p *Program) Steps(args []string) ([]Step, []error) {
+func (p *Program) Steps(args []string) (steps []Step, problems []error) {
+	// Files and secrets are where the workers are, so options are checked as far as transforms check
+	// theirs, by a panic.
+	defer func() {
+		if r := recover(); r != nil {
+			steps, problems = nil, []error{fmt.Errorf("%v", r)}
+		}
+	}()
 	o := Defaults()
-	_, problems := o.Parse(args, func(string) (bool, bool) { return false, true })
+	_, problems = o.Parse(args, func(string) (bool, bool) { return false, true })
 	o.Runner, o.offline = dataflowRunner, true
+	o.validateElsewhere(func(flag string, err error) { problems = append(problems, fmt.Errorf("%s: %w", flag, err)) })
 	if len(problems) > 0 {
 		return nil, problems
 	}
@@ -45,8 +53,7 @@ func (p *Program) Steps(args []string) ([]Step, []error) {
 	if err != nil {
 		return nil, []error{err}
 	}
-	steps, err := stepsOf(pipeline)
-	if err != nil {
+	if steps, err = stepsOf(pipeline); err != nil {
 		return nil, []error{err}
 	}
 	return steps, nil
