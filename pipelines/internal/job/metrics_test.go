@@ -9,10 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/flowbeam/flowbeam/flow"
 	"github.com/flowbeam/flowbeam/internal/metrics"
 )
 
@@ -100,6 +102,27 @@ func TestLogsNameThingsAndHoldNoneOfThem(t *testing.T) {
 		}
 		if t.Failed() {
 			t.Logf("%s", out.Bytes())
+		}
+	}
+}
+
+// An alert on a counter that nobody has never comes.
+func TestAlertsAskForCountersThatThereAre(t *testing.T) {
+	b, err := os.ReadFile("../../../deploy/terraform/alerts.tf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := regexp.MustCompile(`metric_name=~?\\"(\w+)`).FindAllStringSubmatch(string(b), -1)
+	if len(asked) == 0 {
+		t.Fatal("no alert asks for a counter")
+	}
+	told := map[string]bool{}
+	for _, c := range []flow.Count{{Stage: "parse", Name: "read", N: 1}, {Stage: "dead_letters", Name: "", N: 1}} {
+		show(c, func(name string) { told[name] = true })
+	}
+	for _, m := range asked {
+		if !told[m[1]] {
+			t.Errorf("no counter %s; there are %v", m[1], told)
 		}
 	}
 }
