@@ -59,6 +59,9 @@ func main() {
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
+// endpointVariable is the variable by which gcloud is told another address.
+const endpointVariable = "CLOUDSDK_API_ENDPOINT_OVERRIDES_DATAFLOW"
+
 // options are the launcher's flags.
 type options struct {
 	form, image, spec, graph, mapping       string
@@ -89,7 +92,7 @@ func (o *options) flags(problems io.Writer) *flag.FlagSet {
 	f.StringVar(&o.project, "project", "", "project of the job")
 	f.StringVar(&o.region, "region", "", "region of the job")
 	f.StringVar(&o.name, "job", "", "name of the job: one runs under it at a time")
-	f.StringVar(&o.endpoint, "endpoint", "", "another address of the service, for tests: no identity is sent there")
+	f.StringVar(&o.endpoint, "endpoint", os.Getenv(endpointVariable), "another address of the service, for tests: no identity is sent there ("+endpointVariable+" says it too)")
 	f.StringVar(&o.staging, "staging_location", "", "folder for the job's binary and graph, gs://bucket/folder")
 	f.StringVar(&o.temp, "temp_location", "", "folder for temporary files")
 	f.StringVar(&o.account, "service_account", "", "account that the workers run as")

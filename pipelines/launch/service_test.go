@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -26,6 +27,9 @@ const childVariable = "FLOWBEAM_TEST_TEMPLATE"
 var store *fakestore.Server
 
 func TestMain(m *testing.M) {
+	if os.Getenv("FLOWBEAM_TEST_LAUNCHER") != "" {
+		os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	}
 	if os.Getenv(childVariable) != "" {
 		os.Exit(job.Flows().Main(os.Args[1:], os.Stderr))
 	}
