@@ -242,3 +242,77 @@ func TestTheBuildOfCloudBuild(t *testing.T) {
 		t.Errorf("not back to the first: %+v", s.asked[len(s.asked)-1])
 	}
 }
+
+// A release has archives of all platforms, their checksums and an image by digest; a tag that the
+// sources do not name is none.
+func TestTheReleaseWorkflow(t *testing.T) {
+	var w workflow
+	b, err := os.ReadFile("../../.github/workflows/release.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(b, &w); err != nil {
+		t.Fatal(err)
+	}
+	r := newRunner(t, newService(t))
+	for name, script := range map[string]string{
+		"go": `echo "go $GOOS/$GOARCH $*" >>"$CALLS"; while [ $# -gt 1 ]; do [ "$1" != -o ] || echo "$3 $GOOS" >"$2"; shift; done`,
+		"gh": `echo "gh $*" >>"$CALLS"`,
+	} {
+		if err := os.WriteFile(filepath.Join(r.dir, name), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, f := range []string{"scripts/release", "LICENSE", "README.md", "CHANGELOG.md", "flow/failure.go"} {
+		b, err := os.ReadFile(filepath.Join("../..", f))
+		if err == nil {
+			err = os.MkdirAll(filepath.Join(r.dir, filepath.Dir(f)), 0o755)
+		}
+		if err == nil {
+			err = os.WriteFile(filepath.Join(r.dir, f), b, 0o755)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	version := regexp.MustCompile(`const Version = "(.*)"`).FindStringSubmatch(string(mustRead(t, filepath.Join(r.dir, "flow/failure.go"))))[1]
+	maps.Copy(r.env, map[string]string{"IMAGE": image, "LAUNCHER": "base@sha256:00", "GITHUB_REF_NAME": "v" + version, "GITHUB_ACTOR": "a", "GH_TOKEN": "t", "COMMIT": "c"})
+	for _, s := range w.Jobs["release"].Steps {
+		if s.Run == "" {
+			continue
+		}
+		if out, err := r.step(s.Run); err != nil {
+			t.Fatalf("%s: %v\n%s", s.Name, err, out)
+		}
+	}
+	sums := string(mustRead(t, filepath.Join(r.dir, "dist", "SHA256SUMS")))
+	for _, platform := range []string{"linux_amd64", "linux_arm64", "darwin_arm64"} {
+		if !strings.Contains(sums, "flowbeam_"+version+"_"+platform+".tar.gz") {
+			t.Errorf("no %s in\n%s", platform, sums)
+		}
+	}
+	for _, want := range []string{"gh release create v" + version, "docker push " + image + ":v" + version, "darwin/arm64 build -trimpath"} {
+		if !strings.Contains(r.calls(), want) {
+			t.Errorf("nobody called %s:\n%s", want, r.calls())
+		}
+	}
+	if !strings.Contains(string(mustRead(t, filepath.Join(r.dir, "dist", "IMAGE"))), "@sha256:") {
+		t.Error("the image is not by digest")
+	}
+	sum := regexp.MustCompile(`\w+  flowbeam_\S+_linux_amd64\.tar\.gz`).FindString(sums)
+	if out, err := r.step(`PLATFORMS=linux/amd64 scripts/release v` + version); err != nil || !strings.Contains(out, sum) {
+		t.Errorf("the same again has another checksum: %v\n%s\nbefore %s", err, out, sum)
+	}
+	if out, err := r.step("scripts/release v9.9.9"); err == nil || !strings.Contains(out, "flow.Version is "+version) || !strings.Contains(out, "CHANGELOG.md has no section") {
+		t.Errorf("another tag: %v\n%s", err, out)
+	}
+}
+
+func mustRead(t *testing.T, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}

@@ -2,12 +2,18 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/flowbeam/flowbeam/pipelines/internal/job"
 )
 
 // call runs a command against the service and returns its status and all that it prints.
@@ -245,5 +251,38 @@ func TestAllThatIsMissingIsSaidAtOnce(t *testing.T) {
 	out.Reset()
 	if status := run(t.Context(), []string{"fly"}, &out, &out); status != 2 || !strings.Contains(out.String(), `no command "fly"`) {
 		t.Errorf("status %d: %s", status, out.String())
+	}
+}
+
+// Steps that change their names or coders cannot take over from those of a running job.
+func TestTheCommittedGraphsAreThoseOfTheProgram(t *testing.T) {
+	var known []string
+	for _, kind := range []string{"impulse", "pardo", "group_by_key", "combine_per_key", "flatten", "window_into", "pubsub_read"} {
+		known = append(known, "beam:transform:"+kind+":v1")
+	}
+	for name, parameters := range map[string][]string{
+		"kafka":  {"output=gs://bucket/flows", "kafka_input=kafka:9092", "kafka_input_topics=flows"},
+		"pubsub": {"output=gs://bucket/flows", "pubsub_input=projects/project/subscriptions/flows"},
+	} {
+		var out bytes.Buffer
+		if status := run(t.Context(), append([]string{"graph"}, parameters...), &out, &out); status != 0 {
+			t.Fatalf("%s: %s", name, &out)
+		}
+		want, err := os.ReadFile("../../deploy/dataflow/graph-" + name + ".json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(want, out.Bytes()) {
+			t.Errorf("%s: go generate ./pipelines/launch, and say in CHANGELOG.md how old names map to new ones:\n%s", name, cmp.Diff(string(want), out.String()))
+		}
+		var steps []job.Step
+		if err := json.Unmarshal(out.Bytes(), &steps); err != nil || len(steps) < 30 {
+			t.Fatalf("%s: %d steps, %v", name, len(steps), err)
+		}
+		for _, s := range steps {
+			if !slices.Contains(known, s.URN) {
+				t.Errorf("%s: %s is of a kind that Dataflow may not know: %s", name, s.Name, s.URN)
+			}
+		}
 	}
 }
