@@ -1,6 +1,7 @@
 // Program bench runs the reference job twice over the same input, as the pipeline on
 // Prism and as a plain single-threaded Go loop that shares its parser, lookups, rollup
-// and encoders, compares what they wrote, and prints what each cost.
+// and encoders, compares what they wrote, and prints what each cost. With --flink it runs it on
+// Flink as well, the workers in its own process.
 //
 // scripts/bench builds and starts it.
 package main
@@ -36,6 +37,7 @@ const (
 type cost struct {
 	CPU, Wall float64 // seconds
 	PeakMiB   float64 // resident memory, the whole process
+	Flink     float64 // seconds of CPU of Flink's processes, in CPU as well
 }
 
 // config is what both sides are given.
@@ -43,6 +45,7 @@ type config struct {
 	Input, Output       string
 	City, ASN           string
 	Format, Compression string
+	Flink               flinkConfig // of the side on Flink
 }
 
 func main() {
@@ -53,19 +56,39 @@ func main() {
 	city := flag.String("geoip_city", "", "GeoIP city database")
 	asn := flag.String("geoip_asn", "", "ASN database")
 	only := flag.String("only", "", "ndjson or parquet: only this output format")
-	side := flag.String("side", "", "run one side with the configuration on standard input (used by the program itself)")
+	var f flinkConfig
+	flag.StringVar(&f.Endpoint, "flink", "", "also run it on Flink: host:port of Beam's job server")
+	flag.StringVar(&f.PIDs, "flink_pids", ".state/stack/flink", "folder of the files pid of Flink's processes, whose CPU time counts too")
+	parallelism := flag.String("parallelism", "1", "of Flink, several separated by commas")
+	child := flag.String("side", "", "run one side with the configuration on standard input (used by the program itself)")
 	profile := flag.String("cpuprofile", "", "write the pipeline's CPU profile here")
 	flag.Parse()
-	if *side != "" {
-		runSide(*side, *profile)
+	if *child != "" {
+		runSide(*child, *profile)
 		return
 	}
-	if err := compareSides(*n, *dir, *city, *asn, *only, *profile); err != nil {
+	sides := []side{{name: "loop"}, {name: "prism"}}
+	if f.Endpoint != "" {
+		for _, p := range strings.Split(*parallelism, ",") {
+			f := f
+			if _, err := fmt.Sscan(p, &f.Parallelism); err != nil || f.Parallelism < 1 {
+				log.Fatalf("--parallelism: %q is no number", p)
+			}
+			sides = append(sides, side{name: "flink-" + p, flink: f})
+		}
+	}
+	if err := compareSides(sides, *n, *dir, *city, *asn, *only, *profile); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func compareSides(n int, dir, city, asn, only, profile string) error {
+// side is one way to run the job.
+type side struct {
+	name  string
+	flink flinkConfig
+}
+
+func compareSides(sides []side, n int, dir, city, asn, only, profile string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -74,33 +97,38 @@ func compareSides(n int, dir, city, asn, only, profile string) error {
 		return err
 	}
 	fmt.Printf("%d records, %s; city database %s, ASN database %s\n", n, filepath.Base(input), base(city), base(asn))
-	fmt.Printf("%-18s %-6s %10s %10s %12s %10s %8s\n", "output", "side", "CPU s", "wall s", "records/s", "peak MiB", "ratio")
+	fmt.Printf("%-18s %-8s %10s %10s %12s %10s %8s\n", "output", "side", "CPU s", "wall s", "records/s", "peak MiB", "ratio")
 	for _, f := range []struct{ format, compression string }{{"ndjson", "gzip"}, {"parquet", "snappy"}} {
 		if only != "" && only != f.format {
 			continue
 		}
 		costs, outputs := map[string]cost{}, map[string]string{}
-		for _, side := range []string{"loop", "prism"} {
-			out := filepath.Join(dir, fmt.Sprintf("out-%s-%s", side, f.format))
+		for _, side := range sides {
+			out := filepath.Join(dir, fmt.Sprintf("out-%s-%s", side.name, f.format))
 			if err := os.RemoveAll(out); err != nil {
 				return err
 			}
-			c, err := start(side, profile, config{Input: input, Output: out, City: city, ASN: asn, Format: f.format, Compression: f.compression})
+			c, err := start(side.name, profile, config{Input: input, Output: out, City: city, ASN: asn, Format: f.format, Compression: f.compression, Flink: side.flink})
 			if err != nil {
-				return fmt.Errorf("%s: %w", side, err)
+				return fmt.Errorf("%s: %w", side.name, err)
 			}
-			costs[side], outputs[side] = c, out
+			costs[side.name], outputs[side.name] = c, out
 			ratio := ""
-			if side == "prism" {
+			if side.name != "loop" {
 				ratio = fmt.Sprintf("%.2f", c.CPU/costs["loop"].CPU)
 			}
-			fmt.Printf("%-18s %-6s %10.2f %10.2f %12.0f %10.0f %8s\n", f.format+" "+f.compression, side, c.CPU, c.Wall, float64(n)/c.Wall, c.PeakMiB, ratio)
+			fmt.Printf("%-18s %-8s %10.2f %10.2f %12.0f %10.0f %8s\n", f.format+" "+f.compression, side.name, c.CPU, c.Wall, float64(n)/c.Wall, c.PeakMiB, ratio)
+			if c.Flink > 0 {
+				fmt.Printf("%-18s %-8s %10.2f of it in Flink's processes; %.2f times Prism's\n", "", "", c.Flink, c.CPU/costs["prism"].CPU)
+			}
 		}
-		same, err := sameOutputs(outputs["loop"], outputs["prism"])
-		if err != nil {
-			return err
+		for _, side := range sides[1:] {
+			same, err := sameOutputs(outputs["loop"], outputs[side.name])
+			if err != nil {
+				return fmt.Errorf("%s: %w", side.name, err)
+			}
+			fmt.Printf("%-18s %-8s outputs equal: %s\n", "", side.name, same)
 		}
-		fmt.Printf("%-18s outputs equal: %s\n", "", same)
 	}
 	return nil
 }
@@ -164,7 +192,7 @@ func runSide(side, profile string) {
 		log.Fatal(err)
 	}
 	run := loop
-	if side == "prism" {
+	if side != "loop" {
 		run = pipeline(profile)
 	}
 	if os.Getenv("GOGC") == "" {
@@ -184,11 +212,19 @@ func measure(c config, run func(config) error) (cost, error) {
 	if err := load(c); err != nil {
 		return cost{}, err
 	}
+	flinks, err := c.Flink.cpu()
+	if err != nil {
+		return cost{}, err
+	}
 	before, started := cpu(), time.Now()
 	if err := run(c); err != nil {
 		return cost{}, err
 	}
-	return cost{CPU: cpu() - before, Wall: time.Since(started).Seconds(), PeakMiB: peak()}, nil
+	got := cost{CPU: cpu() - before, Wall: time.Since(started).Seconds(), PeakMiB: peak()}
+	after, err := c.Flink.cpu()
+	got.Flink = after - flinks
+	got.CPU += got.Flink
+	return got, err
 }
 
 func cpu() float64 {

@@ -35,6 +35,7 @@ func pipeline(profile string) func(config) error {
 		o.GeoIPCity, o.GeoIPASN = c.City, c.ASN
 		o.Rollup, o.RollupWindows = strings.Split(rollupFields, ","), []time.Duration{rollupWindow}
 		o.Quiet = true
+		c.Flink.set(o)
 		p := job.Program{Name: "bench"}
 		s, err := p.Run(context.Background(), o, io.Discard)
 		if err != nil {
