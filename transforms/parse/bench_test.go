@@ -79,6 +79,52 @@ func BenchmarkAWS(b *testing.B) {
 	benchOther(b, "struct by strings.Split", lines, splitBy(" ", 14))
 }
 
+func BenchmarkGCP(b *testing.B) {
+	type instance struct {
+		Project string `json:"project_id"`
+		Region  string `json:"region"`
+		VM      string `json:"vm_name"`
+		Zone    string `json:"zone"`
+	}
+	type vpc struct {
+		Project    string `json:"project_id"`
+		Subnetwork string `json:"subnetwork_name"`
+		VPC        string `json:"vpc_name"`
+	}
+	type entry struct {
+		InsertID string `json:"insertId"`
+		LogName  string `json:"logName"`
+		Time     string `json:"timestamp"`
+		Received string `json:"receiveTimestamp"`
+		Resource struct {
+			Type   string            `json:"type"`
+			Labels map[string]string `json:"labels"`
+		} `json:"resource"`
+		Payload struct {
+			Connection struct {
+				Source          string `json:"src_ip"`
+				Destination     string `json:"dest_ip"`
+				Protocol        int    `json:"protocol"`
+				SourcePort      int    `json:"src_port"`
+				DestinationPort int    `json:"dest_port"`
+			} `json:"connection"`
+			Reporter            string   `json:"reporter"`
+			Bytes               int64    `json:"bytes_sent,string"`
+			Packets             int64    `json:"packets_sent,string"`
+			RTT                 int64    `json:"rtt_msec,string"`
+			Start               string   `json:"start_time"`
+			End                 string   `json:"end_time"`
+			SourceInstance      instance `json:"src_instance"`
+			DestinationInstance instance `json:"dest_instance"`
+			SourceVPC           vpc      `json:"src_vpc"`
+			DestinationVPC      vpc      `json:"dest_vpc"`
+		} `json:"jsonPayload"`
+	}
+	lines := benchLines("gcp_vpc", `"fb01"`, `"fb%06d"`)
+	benchFormat(b, "gcp_vpc", lines)
+	benchOther(b, "struct by encoding/json/v2", lines, func(l []byte) error { var r entry; return jsonv2.Unmarshal(l, &r) })
+}
+
 func BenchmarkFlowbeam(b *testing.B) {
 	in := sampleBatch("zeek")
 	out, _ := newFn(b, parseFn{CommunityID: true}).parse(&in)
