@@ -50,6 +50,8 @@ type gcpDecoder struct {
 	ext       extensions
 	names     memberPaths
 	reporters map[gcpReporter]string
+	last      gcpReporter // of reporters
+	lastName  string
 }
 
 func (d *gcpDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
@@ -60,6 +62,7 @@ func (d *gcpDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 	if err := d.tree.parse(s); err != nil {
 		return Parsed, err
 	}
+	d.names.begin()
 	if err := d.record(r); err != nil {
 		d.ext.drop()
 		return Parsed, err
@@ -462,6 +465,9 @@ func (d *gcpDecoder) exporter(side *gcpSide, unnamed string) string {
 	if key.name == "" {
 		return unnamed
 	}
+	if key == d.last {
+		return d.lastName
+	}
 	if name, ok := d.reporters[key]; ok {
 		return name
 	}
@@ -472,7 +478,8 @@ func (d *gcpDecoder) exporter(side *gcpSide, unnamed string) string {
 	if d.reporters == nil || len(d.reporters) >= maxGCPReporters {
 		d.reporters = make(map[gcpReporter]string)
 	}
-	d.reporters[gcpReporter{strings.Clone(key.project), strings.Clone(key.place), strings.Clone(key.kind), strings.Clone(key.name)}] = name
+	key = gcpReporter{strings.Clone(key.project), strings.Clone(key.place), strings.Clone(key.kind), strings.Clone(key.name)}
+	d.reporters[key], d.last, d.lastName = name, key, name
 	return name
 }
 

@@ -45,12 +45,15 @@ func (t *jsonTree) parse(s string) error {
 
 func (t *jsonTree) value(sc *jsonScanner, name string, depth int) (ok bool) {
 	at := len(t.nodes)
-	t.nodes = append(t.nodes, jsonNode{})
 	m := jsonMember{name: name, kind: sc.skip()}
+	if m.kind == '"' { // most are
+		m.text, ok = sc.str()
+		t.nodes = append(t.nodes, jsonNode{m, at + 1})
+		return ok
+	}
+	t.nodes = append(t.nodes, jsonNode{})
 	start := sc.i
 	switch m.kind {
-	case '"':
-		m.text, ok = sc.str()
 	case '{':
 		ok = depth < maxTreeDepth && t.object(sc, depth+1)
 		m.text = sc.s[start:sc.i]
@@ -67,7 +70,7 @@ func (t *jsonTree) value(sc *jsonScanner, name string, depth int) (ok bool) {
 		ok = sc.number()
 		m.kind = '0'
 	}
-	if m.text == "" && m.kind != '"' {
+	if m.text == "" {
 		m.text = sc.s[start:sc.i]
 	}
 	t.nodes[at] = jsonNode{m, len(t.nodes)}
@@ -245,26 +248,46 @@ func (t *jsonTree) leaves(i int, path string, names *memberPaths, ext *extension
 	}
 }
 
-// memberPaths makes the names of nested members, each once.
+// memberPaths makes the names of nested members, each once. Records mostly have the same
+// ones in the same order, and that spares looking them up.
 type memberPaths struct {
-	full map[[2]string]string
+	order []memberPath
+	next  int // of order
+	full  map[[2]string]string
 }
+
+type memberPath struct{ path, name, full string }
 
 // maxMemberPaths bounds what a stream of ever new names keeps.
 const maxMemberPaths = 1024
+
+// begin begins a record.
+func (p *memberPaths) begin() { p.next = 0 }
 
 func (p *memberPaths) join(path, name string) string {
 	if path == "" {
 		return name
 	}
-	if full, ok := p.full[[2]string{path, name}]; ok {
-		return full
+	i := p.next
+	p.next++
+	if i < len(p.order) && p.order[i].name == name && p.order[i].path == path {
+		return p.order[i].full
 	}
-	if p.full == nil || len(p.full) >= maxMemberPaths {
-		p.full = make(map[[2]string]string)
+	full, ok := p.full[[2]string{path, name}]
+	if !ok {
+		if p.full == nil || len(p.full) >= maxMemberPaths {
+			p.full = make(map[[2]string]string)
+		}
+		full = path + "." + name
+		path, name = full[:len(path)], full[len(path)+1:]
+		p.full[[2]string{path, name}] = full
 	}
-	path, name = strings.Clone(path), strings.Clone(name)
-	full := path + "." + name
-	p.full[[2]string{path, name}] = full
+	e := memberPath{full[:len(path)], full[len(path)+1:], full}
+	switch {
+	case i < len(p.order):
+		p.order[i] = e
+	case i < maxMemberPaths:
+		p.order = append(p.order, e)
+	}
 	return full
 }
