@@ -125,6 +125,50 @@ func BenchmarkGCP(b *testing.B) {
 	benchOther(b, "struct by encoding/json/v2", lines, func(l []byte) error { var r entry; return jsonv2.Unmarshal(l, &r) })
 }
 
+// Units of ten tuples: 1000 records in a hundred units.
+func BenchmarkAzureVNet(b *testing.B) {
+	type entry struct {
+		Time     string `json:"time"`
+		Version  int    `json:"flowLogVersion"`
+		GUID     string `json:"flowLogGUID"`
+		MAC      string `json:"macAddress"`
+		Category string `json:"category"`
+		Log      string `json:"flowLogResourceID"`
+		Target   string `json:"targetResourceID"`
+		Name     string `json:"operationName"`
+		Records  struct {
+			Flows []struct {
+				ACL    string `json:"aclID"`
+				Groups []struct {
+					Rule   string   `json:"rule"`
+					Tuples []string `json:"flowTuples"`
+				} `json:"flowGroups"`
+			} `json:"flows"`
+		} `json:"flowRecords"`
+	}
+	var units [][]byte
+	for i := range benchRecords / 10 {
+		var tuples []string
+		for j := range 10 {
+			tuples = append(tuples, fmt.Sprintf("1768478459640,10.0.0.6,198.51.100.17,%d,443,6,O,C,NX,30,3705,67,44990", 1000+i*10+j))
+		}
+		units = append(units, []byte(vnetEntry(tuples...)))
+	}
+	benchFormat(b, "azure_vnet", units)
+	benchOther(b, "struct and tuples by encoding/json/v2", units, func(l []byte) error {
+		var r entry
+		if err := jsonv2.Unmarshal(l, &r); err != nil {
+			return err
+		}
+		for _, tuple := range r.Records.Flows[0].Groups[0].Tuples {
+			if len(strings.Split(tuple, ",")) != 13 {
+				return fmt.Errorf("a tuple of another length")
+			}
+		}
+		return nil
+	})
+}
+
 func BenchmarkFlowbeam(b *testing.B) {
 	in := sampleBatch("zeek")
 	out, _ := newFn(b, parseFn{CommunityID: true}).parse(&in)
@@ -161,6 +205,10 @@ func benchFormat(b *testing.B, format string, lines [][]byte) {
 		})
 	})
 	f, _ := formatNamed(format)
+	if f.NewUnit != nil {
+		benchUnits(b, f, header, lines)
+		return
+	}
 	d, err := f.New(header)
 	if err != nil {
 		b.Fatal(err)
@@ -170,6 +218,18 @@ func benchFormat(b *testing.B, format string, lines [][]byte) {
 		r = flow.Record{}
 		_, err := d.Decode(view(l), &r)
 		return err
+	})
+}
+
+func benchUnits(b *testing.B, f Format, header string, units [][]byte) {
+	d, err := f.NewUnit(header)
+	if err != nil {
+		b.Fatal(err)
+	}
+	u := Unit{origin: &flow.Origin{}, raw: &flow.Raw{}}
+	benchOther(b, "decode", units, func(l []byte) error {
+		u.records = u.records[:0]
+		return d.DecodeUnit(view(l), &u)
 	})
 }
 

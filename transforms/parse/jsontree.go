@@ -231,6 +231,42 @@ func (t *jsonTree) want(i int, name, path string, kind byte, what string) (int, 
 	return c, m.want(kind, what)
 }
 
+// text is the text of a member of the object at node i, "" where it is absent.
+func (t *jsonTree) text(i int, name string) string {
+	c := t.member(i, name)
+	if c == 0 {
+		return ""
+	}
+	return t.nodes[c].text
+}
+
+// only appends the JSON of node i, and of each array that has node of in it only that element.
+func (t *jsonTree) only(b []byte, i, of int) []byte {
+	n := &t.nodes[i]
+	if n.kind == '"' {
+		return flow.AppendJSON(b, n.text)
+	}
+	if of <= i || of >= n.end {
+		return append(b, n.text...)
+	}
+	b = append(b, n.kind)
+	first := true
+	for c, end := t.children(i); c < end; c = t.nodes[c].end {
+		if n.kind == '[' && (of < c || of >= t.nodes[c].end) {
+			continue
+		}
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		if n.kind == '{' {
+			b = append(flow.AppendJSON(b, t.nodes[c].name), ':')
+		}
+		b = t.only(b, c, of)
+	}
+	return append(b, n.kind+2)
+}
+
 // leaves adds all that is in node i as extensions, the members of objects by their path with
 // dots, an array as its JSON. path is that of i.
 func (t *jsonTree) leaves(i int, path string, names *memberPaths, ext *extensions) {
