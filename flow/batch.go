@@ -46,6 +46,7 @@ type Raw struct {
 	Data   []byte
 	Offset Int    // byte offset in the decompressed file, or offset in the partition
 	Key    string // message id where there is no offset
+	Index  Int    // of a part that was cut from a unit of several records: its place there
 	Time   Time   // append, publish, receive or file time
 	// DataCenter overrides the origin's, where a message's header or attribute has it.
 	DataCenter string
@@ -58,7 +59,7 @@ type Raw struct {
 
 // Position of the raw record.
 func (b *RawBatch) Position(i int) Position {
-	return Position{Source: b.Origin.Source, Partition: b.Origin.Partition, Offset: b.Records[i].Offset, Key: b.Records[i].Key}
+	return Position{Source: b.Origin.Source, Partition: b.Origin.Partition, Offset: b.Records[i].Offset, Index: b.Records[i].Index, Key: b.Records[i].Key}
 }
 
 // Count is a number that some records were counted to: the element of a

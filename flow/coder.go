@@ -486,11 +486,19 @@ func (e *encoder) rawBatch(b *RawBatch) {
 		e.str(r.Key)
 		e.i64(int64(r.Time))
 		e.str(r.DataCenter)
+		// One byte of flags: before records had an index it was 0 or 1, for Oversize.
+		flags := len(e.b)
 		e.bool(r.Oversize)
+		if r.Index.OK {
+			e.b[flags] |= rawIndexed
+			e.i64(r.Index.V)
+		}
 		e.i64(r.Size)
 		e.str(r.SHA256)
 	}
 }
+
+const rawIndexed = 2
 
 func (d *decoder) rawBatch(b *RawBatch) {
 	d.origin(&b.Origin)
@@ -507,7 +515,14 @@ func (d *decoder) rawBatch(b *RawBatch) {
 		r.Key = d.str()
 		r.Time = Time(d.i64())
 		r.DataCenter = d.str()
-		r.Oversize = d.bool()
+		if flags := d.take(1); flags == "" || flags[0] > 3 {
+			d.fail()
+		} else {
+			r.Oversize = flags[0]&1 != 0
+			if flags[0]&rawIndexed != 0 {
+				r.Index = N(d.i64())
+			}
+		}
 		r.Size = d.i64()
 		r.SHA256 = d.str()
 	}

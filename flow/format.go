@@ -18,10 +18,33 @@ type FormatInfo struct {
 	// Header returns how many of head's first bytes are header: lines that say how to read
 	// the rest and are no records themselves. nil: the format has none.
 	Header func(head []byte) int
+	// Split returns what finds the raw units of a file of this format that begins with head
+	// (after its header), where they are no lines; nil where they are. nil: they always are.
+	// A file with a Splitter is read as a whole, by one worker.
+	Split func(head []byte) Splitter
 	// Timestamp reads a raw record's event time cheaply, without parsing the rest: a
-	// streaming source makes its watermark of it. ok is false where there is none.
+	// streaming source makes its watermark of it. ok is false where there is none. Of a unit
+	// of several records it is the earliest.
 	Timestamp func(header string, data []byte) (t Time, ok bool)
 }
+
+// Splitter finds raw units in the stream of one file. It sees each byte once, in order,
+// however the stream is cut, and keeps none of them: a unit may be longer than any memory.
+type Splitter interface {
+	// Scan goes on with b, the bytes after those it saw, and says where it stopped: b[:n] is
+	// seen.
+	Scan(b []byte) (n int, at SplitEvent)
+}
+
+// SplitEvent says why a Splitter stopped.
+type SplitEvent int8
+
+// The events.
+const (
+	SplitMore  SplitEvent = iota // all of b was seen: more is needed
+	SplitBegin                   // the next byte is the first of a unit; what was before is none
+	SplitEnd                     // the last byte seen was the last of a unit
+)
 
 var (
 	formatMu sync.RWMutex

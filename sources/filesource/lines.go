@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"hash"
 	"io"
+
+	"github.com/flowbeam/flowbeam/flow"
 )
 
 // prefixBytes is how much of a line or file that can't be used its dead letter keeps.
@@ -30,13 +32,17 @@ type lineCutter struct {
 	max    int    // longest line that is returned whole, in bytes
 	buf    []byte // unread bytes are buf[lo:hi]
 	lo, hi int
-	off    int64 // of buf[lo]
-	err    error // from r; sticky
+	off    int64         // of buf[lo]
+	err    error         // from r; sticky
+	split  flow.Splitter // nil: lines
 }
 
 // next returns the next line that is not blank. At the end the error is io.EOF. On any
 // other error the line is what there is of the line at which reading stopped.
 func (c *lineCutter) next() (line, error) {
+	if c.split != nil {
+		return c.unit()
+	}
 	for {
 		l, err := c.cut()
 		if err != nil || !blank(l.data) || l.oversize {

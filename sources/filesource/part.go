@@ -33,7 +33,7 @@ type part struct {
 	info   flow.FormatInfo
 	cut    lineCutter
 	end    int64 // lines that start here or after are another part's
-	whole  bool  // compressed: one part is the whole file
+	whole  bool  // compressed, or of units that a Splitter finds: one part is the whole file
 	src    *sourceReader
 	close  []func()
 
@@ -49,7 +49,7 @@ type failure struct{ flow.Failure }
 func (f *failure) Error() string { return f.Failure.Error }
 
 // openPart opens the part [start, end) of a file, end being in terms of the stored bytes.
-// Of a compressed file, the part is the whole, and lines before start, in decompressed
+// Of a compressed file, or one whose units are no lines, the part is the whole, and what is before start, in decompressed
 // bytes, are passed over. The error is a *failure where trying again can't help.
 func (c *config) openPart(ctx context.Context, f file, start, end int64) (*part, error) {
 	p := &part{c: c, file: f, end: end, origin: flow.Origin{
@@ -89,11 +89,17 @@ func (p *part) open(ctx context.Context, start int64) error {
 	if err2 != nil {
 		return err2
 	}
+	var split flow.Splitter
+	if p.info.Split != nil {
+		if split = p.info.Split(head[body:]); split != nil {
+			p.whole, p.end = true, math.MaxInt64
+		}
+	}
 	switch {
 	case start <= body:
-		p.cut = lineCutter{r: stream, max: p.c.MaxLine, buf: head, lo: int(body), hi: len(head), off: body, err: err}
+		p.cut = lineCutter{r: stream, max: p.c.MaxLine, buf: head, lo: int(body), hi: len(head), off: body, err: err, split: split}
 	case p.whole:
-		p.cut = lineCutter{r: stream, max: p.c.MaxLine, buf: head, lo: int(body), hi: len(head), off: body, err: err}
+		p.cut = lineCutter{r: stream, max: p.c.MaxLine, buf: head, lo: int(body), hi: len(head), off: body, err: err, split: split}
 		return p.skipTo(start)
 	default:
 		p.Close()
@@ -205,6 +211,14 @@ func (p *part) readHeader(head []byte, readErr error) (body int64, err error) {
 // skipTo passes over the lines before start.
 func (p *part) skipTo(start int64) error {
 	for p.cut.off < start {
+		if p.cut.split != nil {
+			if l, err := p.cut.next(); err == io.EOF {
+				return nil
+			} else if err != nil {
+				return p.fail(err, l.offset, l.data)
+			}
+			continue
+		}
 		if err := p.cut.skip(); err != nil {
 			return p.fail(err, p.cut.off, nil)
 		}

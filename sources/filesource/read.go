@@ -171,7 +171,7 @@ func fileOf(in filesystem.Info) file {
 }
 
 // ranges is what both reading DoFns share. The restriction is a range of the file's bytes
-// as stored. Of a compressed file, who has byte 0 reads it all and the other ranges are
+// as stored. Of a compressed file, or one whose units are no lines, who has byte 0 reads it all and the other ranges are
 // empty, so that no split loses or doubles a line.
 type ranges struct {
 	Config config
@@ -186,22 +186,18 @@ func (r *ranges) CreateInitialRestriction(f file) offsetrange.Restriction {
 	return offsetrange.Restriction{Start: 0, End: f.Size}
 }
 
-// SplitRestriction opens the file, so that one which is compressed or can't be opened is
-// not split to no use.
+// SplitRestriction opens the file, so that one which is compressed, has units that are no
+// lines or can't be opened is not split to no use.
 func (r *ranges) SplitRestriction(ctx context.Context, f file, rest offsetrange.Restriction) ([]offsetrange.Restriction, error) {
 	if rest.End-rest.Start <= r.Config.SplitBytes {
 		return []offsetrange.Restriction{rest}, nil
 	}
-	p := &part{c: &r.Config, file: f}
-	defer p.Close()
-	stored, err := p.source(ctx, 0)
-	if err == nil {
-		var head []byte
-		if head, err = readHead(stored, make([]byte, 0, magicBytes), magicBytes); sniff(head) != plain {
-			return []offsetrange.Restriction{rest}, nil
-		}
-	}
+	p, err := r.Config.openPart(ctx, f, 0, f.Size)
 	if err != nil { // reading says what it is
+		return []offsetrange.Restriction{rest}, nil
+	}
+	defer p.Close()
+	if p.whole {
 		return []offsetrange.Restriction{rest}, nil
 	}
 	return rest.SizedSplits(r.Config.SplitBytes), nil

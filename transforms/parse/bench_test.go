@@ -1,8 +1,10 @@
 package parse
 
 import (
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -79,6 +81,105 @@ func BenchmarkAWS(b *testing.B) {
 	benchOther(b, "struct by strings.Split", lines, splitBy(" ", 14))
 }
 
+func BenchmarkGCP(b *testing.B) {
+	type instance struct {
+		Project string `json:"project_id"`
+		Region  string `json:"region"`
+		VM      string `json:"vm_name"`
+		Zone    string `json:"zone"`
+	}
+	type vpc struct {
+		Project    string `json:"project_id"`
+		Subnetwork string `json:"subnetwork_name"`
+		VPC        string `json:"vpc_name"`
+	}
+	type entry struct {
+		InsertID string `json:"insertId"`
+		LogName  string `json:"logName"`
+		Time     string `json:"timestamp"`
+		Received string `json:"receiveTimestamp"`
+		Resource struct {
+			Type   string            `json:"type"`
+			Labels map[string]string `json:"labels"`
+		} `json:"resource"`
+		Payload struct {
+			Connection struct {
+				Source          string `json:"src_ip"`
+				Destination     string `json:"dest_ip"`
+				Protocol        int    `json:"protocol"`
+				SourcePort      int    `json:"src_port"`
+				DestinationPort int    `json:"dest_port"`
+			} `json:"connection"`
+			Reporter            string   `json:"reporter"`
+			Bytes               int64    `json:"bytes_sent,string"`
+			Packets             int64    `json:"packets_sent,string"`
+			RTT                 int64    `json:"rtt_msec,string"`
+			Start               string   `json:"start_time"`
+			End                 string   `json:"end_time"`
+			SourceInstance      instance `json:"src_instance"`
+			DestinationInstance instance `json:"dest_instance"`
+			SourceVPC           vpc      `json:"src_vpc"`
+			DestinationVPC      vpc      `json:"dest_vpc"`
+		} `json:"jsonPayload"`
+	}
+	lines := benchLines("gcp_vpc", `"fb01"`, `"fb%06d"`)
+	benchFormat(b, "gcp_vpc", lines)
+	benchOther(b, "struct by encoding/json/v2", lines, func(l []byte) error { var r entry; return jsonv2.Unmarshal(l, &r) })
+}
+
+// Units of ten tuples: 1000 records in a hundred units.
+func BenchmarkAzureVNet(b *testing.B) {
+	type entry struct {
+		Time     string `json:"time"`
+		Version  int    `json:"flowLogVersion"`
+		GUID     string `json:"flowLogGUID"`
+		MAC      string `json:"macAddress"`
+		Category string `json:"category"`
+		Log      string `json:"flowLogResourceID"`
+		Target   string `json:"targetResourceID"`
+		Name     string `json:"operationName"`
+		Records  struct {
+			Flows []struct {
+				ACL    string `json:"aclID"`
+				Groups []struct {
+					Rule   string   `json:"rule"`
+					Tuples []string `json:"flowTuples"`
+				} `json:"flowGroups"`
+			} `json:"flows"`
+		} `json:"flowRecords"`
+	}
+	var units [][]byte
+	for i := range benchRecords / 10 {
+		var tuples []string
+		for j := range 10 {
+			tuples = append(tuples, fmt.Sprintf("1768478459640,10.0.0.6,198.51.100.17,%d,443,6,O,C,NX,30,3705,67,44990", 1000+i*10+j))
+		}
+		units = append(units, []byte(vnetEntry(tuples...)))
+	}
+	benchFormat(b, "azure_vnet", units)
+	type tuple struct {
+		Source, Destination, Direction, State, Encryption string
+
+		Numbers [8]int64
+	}
+	benchOther(b, "struct by encoding/json/v2 and encoding/csv", units, func(l []byte) error {
+		var r entry
+		if err := jsonv2.Unmarshal(l, &r); err != nil {
+			return err
+		}
+		rows, err := csv.NewReader(strings.NewReader(strings.Join(r.Records.Flows[0].Groups[0].Tuples, "\n"))).ReadAll()
+		for _, v := range rows {
+			t := tuple{Source: v[1], Destination: v[2], Direction: v[6], State: v[7], Encryption: v[8]}
+			for i, text := range []string{v[0], v[3], v[4], v[5], v[9], v[10], v[11], v[12]} {
+				if t.Numbers[i], err = strconv.ParseInt(text, 10, 64); err != nil {
+					return err
+				}
+			}
+		}
+		return err
+	})
+}
+
 func BenchmarkFlowbeam(b *testing.B) {
 	in := sampleBatch("zeek")
 	out, _ := newFn(b, parseFn{CommunityID: true}).parse(&in)
@@ -115,6 +216,10 @@ func benchFormat(b *testing.B, format string, lines [][]byte) {
 		})
 	})
 	f, _ := formatNamed(format)
+	if f.NewUnit != nil {
+		benchUnits(b, f, header, lines)
+		return
+	}
 	d, err := f.New(header)
 	if err != nil {
 		b.Fatal(err)
@@ -124,6 +229,18 @@ func benchFormat(b *testing.B, format string, lines [][]byte) {
 		r = flow.Record{}
 		_, err := d.Decode(view(l), &r)
 		return err
+	})
+}
+
+func benchUnits(b *testing.B, f Format, header string, units [][]byte) {
+	d, err := f.NewUnit(header)
+	if err != nil {
+		b.Fatal(err)
+	}
+	u := Unit{origin: &flow.Origin{}, raw: &flow.Raw{}}
+	benchOther(b, "decode", units, func(l []byte) error {
+		u.records = u.records[:0]
+		return d.DecodeUnit(view(l), &u)
 	})
 }
 

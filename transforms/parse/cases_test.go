@@ -95,6 +95,12 @@ func readAsSource(t testing.TB, format, header string, data []byte) flow.RawBatc
 		start = info.Header(data)
 		in.Origin.Header = string(data[:start])
 	}
+	if info, ok := flow.FormatNamed(name); ok && info.Split != nil {
+		if splitter := info.Split(data[start:]); splitter != nil {
+			splitAsSource(&in, splitter, data, start)
+			return in
+		}
+	}
 	for start < len(data) {
 		end := len(data)
 		if n := bytes.IndexByte(data[start:], '\n'); n >= 0 {
@@ -104,4 +110,25 @@ func readAsSource(t testing.TB, format, header string, data []byte) flow.RawBatc
 		start = end
 	}
 	return in
+}
+
+func splitAsSource(in *flow.RawBatch, splitter flow.Splitter, data []byte, start int) {
+	begin := -1
+	add := func(end int) {
+		in.Records = append(in.Records, flow.Raw{Data: data[begin:end], Offset: flow.N(int64(begin)), Time: 1_700_000_000e9})
+		begin = -1
+	}
+	for start < len(data) {
+		n, at := splitter.Scan(data[start:])
+		start += n
+		switch at {
+		case flow.SplitBegin:
+			begin = start
+		case flow.SplitEnd:
+			add(start)
+		}
+	}
+	if begin >= 0 {
+		add(len(data))
+	}
 }

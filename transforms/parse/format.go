@@ -16,6 +16,9 @@ type Format struct {
 	// known. An error makes every record of that input a dead letter, with the reason that
 	// flow.Reject gave or "format".
 	New func(header string) (Decoder, error)
+	// NewUnit is New of a format whose raw units hold several records each. One of the two
+	// is set.
+	NewUnit func(header string) (UnitDecoder, error)
 }
 
 // Decoder decodes the records of one format and header. One goroutine at a time uses it,
@@ -49,10 +52,11 @@ var (
 )
 
 // Register makes a format known to [Records] and, through flow.RegisterFormat, to the
-// sources. Call it in init. It panics where the name is taken or New is nil.
+// sources. Call it in init. It panics where the name is taken, or unless one of New and
+// NewUnit is set.
 func Register(f Format) {
-	if f.New == nil {
-		panic(fmt.Sprintf("parse.Register: format %q has no New", f.Name))
+	if (f.New == nil) == (f.NewUnit == nil) {
+		panic(fmt.Sprintf("parse.Register: format %q has no New and no NewUnit, or both", f.Name))
 	}
 	flow.RegisterFormat(f.FormatInfo)
 	formatMu.Lock()
@@ -69,11 +73,15 @@ func formatNamed(name string) (Format, bool) {
 
 // NewDecoder returns a decoder of a registered format, for a plain loop without a
 // pipeline. It does not do what [Records] does around it: ids of formats that leave them
-// to it, bounds, Community ID, dead letters.
+// to it, bounds, Community ID, dead letters. A format whose units hold several records has
+// none.
 func NewDecoder(format, header string) (Decoder, error) {
 	f, ok := formatNamed(format)
 	if !ok {
 		return nil, fmt.Errorf("parse.NewDecoder: format %q is unknown; known are %s", format, strings.Join(flow.FormatNames(), ", "))
+	}
+	if f.New == nil {
+		return nil, fmt.Errorf("parse.NewDecoder: a raw unit of format %q holds several records", format)
 	}
 	return f.New(header)
 }

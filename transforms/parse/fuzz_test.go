@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/flowbeam/flowbeam/flow"
 )
@@ -64,9 +65,67 @@ func fuzzFormat(f *testing.F, format string, sameTime bool) {
 	})
 }
 
+// fuzzUnits holds for every format of units what fuzzFormat holds for the others, and that
+// each record's part gives the same record when it is a unit of its own.
+func fuzzUnits(f *testing.F, format string) {
+	s := samples[format]
+	f.Add(s.header, s.line)
+	paths, _ := filepath.Glob("testdata/cases/" + format + "/*/input")
+	for _, p := range paths {
+		data, err := os.ReadFile(p)
+		if err != nil {
+			f.Fatal(err)
+		}
+		in := readAsSource(f, format, "", data)
+		for _, r := range in.Records {
+			f.Add(in.Origin.Header, string(r.Data))
+		}
+	}
+	info, _ := flow.FormatNamed(format)
+	f.Fuzz(func(t *testing.T, header, unit string) {
+		in := rawBatch(format, unit)
+		in.Origin.Header = header
+		fn := newFn(t, parseFn{KeepOriginal: true})
+		out, bad := fn.parse(&in)
+		if n := fn.n; int(n.read) != len(out.Records)+len(bad)+int(n.gaps) {
+			t.Fatalf("%+v, %d records, %d failures", n, len(out.Records), len(bad))
+		}
+		info.Timestamp(header, []byte(unit))
+		info.Detect([]byte(unit))
+		for i := range bad {
+			if bad[i].Reason == "" || bad[i].Error == "" || bad[i].Data == "" {
+				t.Fatalf("%+v", bad[i])
+			}
+		}
+		parts := in
+		parts.Records = nil
+		for i := range out.Records {
+			r := &out.Records[i]
+			if r.EventTime == 0 || r.ID.IsZero() {
+				t.Fatalf("%+v", r)
+			}
+			readBack(t, r)
+			part := in.Records[0]
+			part.Data, part.Index = []byte(r.Original), r.Position.Index
+			parts.Records = append(parts.Records, part)
+		}
+		again, bad := fn.parse(&parts)
+		if len(bad) != 0 {
+			t.Fatalf("%+v", bad)
+		}
+		if d := cmp.Diff(out.Records, again.Records, cmpopts.EquateEmpty()); d != "" {
+			t.Fatal(d)
+		}
+	})
+}
+
+func FuzzAzureVNet(f *testing.F) { fuzzUnits(f, "azure_vnet") }
+func FuzzAzureNSG(f *testing.F)  { fuzzUnits(f, "azure_nsg") }
+
 func FuzzZeek(f *testing.F)     { fuzzFormat(f, "zeek", true) }
 func FuzzZeekJSON(f *testing.F) { fuzzFormat(f, "zeek_json", false) }
 func FuzzAWS(f *testing.F)      { fuzzFormat(f, "aws_vpc", false) }
+func FuzzGCP(f *testing.F)      { fuzzFormat(f, "gcp_vpc", false) }
 func FuzzFlowbeam(f *testing.F) { fuzzFormat(f, "flowbeam", false) }
 
 func FuzzDecimal(f *testing.F) {

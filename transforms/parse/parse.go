@@ -125,11 +125,20 @@ type parseFn struct {
 	CommunityID  bool
 
 	steps    *flow.Steps
-	decoders map[decoderKey]Decoder
-	n        tally
+	decoders map[decoderKey]decoders
+	units    Unit
+	// unitRecords is how many records the last batch of units had: about as many as the next.
+	unitRecords int
+	n           tally
 }
 
 type decoderKey struct{ format, header string }
+
+// decoders has the one of the two that the format has.
+type decoders struct {
+	one  Decoder
+	unit UnitDecoder
+}
 
 // maxDecoders bounds the cache of decoders: a stream of files may bring ever new headers.
 const maxDecoders = 64
@@ -171,7 +180,12 @@ func (f *parseFn) parse(in *flow.RawBatch) (flow.Batch, []flow.Failure) {
 	out := flow.Batch{Watermark: in.Watermark}
 	var bad []flow.Failure
 	format, dec, formatErr := f.decoder(in)
-	if formatErr == nil {
+	// Records of units: as many as their capacity last was, which spares copying them.
+	f.units.records = nil
+	switch {
+	case dec.unit != nil:
+		f.units.records = make([]flow.Record, 0, max(len(in.Records), f.unitRecords))
+	case dec.one != nil:
 		out.Records = make([]flow.Record, len(in.Records))
 	}
 	text := joined(in.Records)
@@ -180,9 +194,12 @@ func (f *parseFn) parse(in *flow.RawBatch) (flow.Batch, []flow.Failure) {
 		raw := &in.Records[i]
 		data := text[:len(raw.Data)]
 		text = text[len(raw.Data):]
-		refuse := func(stage string, reason flow.Reason, err error) {
+		refusePart := func(at flow.Position, part, stage string, reason flow.Reason, err error) {
 			f.n.failed++
-			bad = append(bad, failure(in, i, format, data, stage, reason, err))
+			bad = append(bad, failure(in, i, at, format, part, stage, reason, err))
+		}
+		refuse := func(stage string, reason flow.Reason, err error) {
+			refusePart(in.Position(i), data, stage, reason, err)
 		}
 		if raw.Oversize || len(data) > f.MaxBytes {
 			f.n.read++
@@ -200,13 +217,18 @@ func (f *parseFn) parse(in *flow.RawBatch) (flow.Batch, []flow.Failure) {
 			refuse("parse", flow.ReasonOf(formatErr, flow.ReasonFormat), formatErr)
 			continue
 		}
-		r := &out.Records[n]
-		r.Format, r.Position, r.Received = format, in.Position(i), raw.Time
-		r.DataCenter, r.Tenant = in.Origin.DataCenter, in.Origin.Tenant
-		if raw.DataCenter != "" {
-			r.DataCenter = raw.DataCenter
+		if dec.unit != nil {
+			f.units.begin(format, in, i)
+			if err := f.decodeUnit(dec.unit, data, &f.units, refusePart); err != nil {
+				f.n.read++
+				reason, err := wrongFormat(raw.Data, format, err)
+				refuse("parse", reason, err)
+			}
+			continue
 		}
-		outcome, err := dec.Decode(data, r)
+		r := &out.Records[n]
+		stamp(r, format, &in.Origin, raw, in.Position(i))
+		outcome, err := dec.one.Decode(data, r)
 		if err == nil && outcome == Skip {
 			f.n.skipped++
 			*r = flow.Record{}
@@ -222,10 +244,7 @@ func (f *parseFn) parse(in *flow.RawBatch) (flow.Batch, []flow.Failure) {
 			err = flow.Reject(flow.ReasonField, "no event time")
 		}
 		if err != nil {
-			reason := flow.ReasonOf(err, flow.ReasonSyntax)
-			if other := looksLike(raw.Data, format); other != "" {
-				reason, err = flow.ReasonFormat, fmt.Errorf("not of format %s, it looks like %s: %w", format, other, err)
-			}
+			reason, err := wrongFormat(raw.Data, format, err)
 			refuse("parse", reason, err)
 			*r = flow.Record{}
 			continue
@@ -233,14 +252,7 @@ func (f *parseFn) parse(in *flow.RawBatch) (flow.Batch, []flow.Failure) {
 		if r.ID.IsZero() {
 			r.ID = flow.NewIDText(format, trim(data))
 		}
-		r.Revision = max(r.Revision, f.Revision)
-		if f.CommunityID {
-			r.SetCommunityID()
-		}
-		if f.KeepOriginal && r.Original == "" {
-			r.Original = data
-		}
-		if keep, stage, err := f.steps.Process(r); !keep {
+		if keep, stage, err := f.complete(r, data); !keep {
 			if err != nil {
 				refuse(stage, flow.ReasonOf(err, flow.ReasonStep), err)
 			} else {
@@ -251,17 +263,52 @@ func (f *parseFn) parse(in *flow.RawBatch) (flow.Batch, []flow.Failure) {
 		}
 		n++
 	}
+	if dec.unit != nil {
+		out.Records, f.unitRecords = f.units.records, len(f.units.records)
+		f.units.records = nil
+		return out, bad
+	}
 	out.Records = out.Records[:n]
 	return out, bad
 }
 
+// stamp says of a record what the source knows of it.
+func stamp(r *flow.Record, format string, origin *flow.Origin, raw *flow.Raw, at flow.Position) {
+	r.Format, r.Position, r.Received = format, at, raw.Time
+	r.DataCenter, r.Tenant = origin.DataCenter, origin.Tenant
+	if raw.DataCenter != "" {
+		r.DataCenter = raw.DataCenter
+	}
+}
+
+// complete adds what every record gets and runs the Steps: data is its raw text.
+func (f *parseFn) complete(r *flow.Record, data string) (keep bool, stage string, err error) {
+	r.Revision = max(r.Revision, f.Revision)
+	if f.CommunityID {
+		r.SetCommunityID()
+	}
+	if f.KeepOriginal && r.Original == "" {
+		r.Original = data
+	}
+	return f.steps.Process(r)
+}
+
+// wrongFormat is the reason of a decoder's error, and the error with the name of the format
+// that data looks like, if that is another one.
+func wrongFormat(data []byte, format string, err error) (flow.Reason, error) {
+	if other := looksLike(data, format); other != "" {
+		return flow.ReasonFormat, fmt.Errorf("not of format %s, it looks like %s: %w", format, other, err)
+	}
+	return flow.ReasonOf(err, flow.ReasonSyntax), err
+}
+
 // decoder returns the batch's format and a decoder for it. The error, if any, is that of
 // every record of the batch.
-func (f *parseFn) decoder(in *flow.RawBatch) (format string, dec Decoder, err error) {
+func (f *parseFn) decoder(in *flow.RawBatch) (format string, dec decoders, err error) {
 	format = in.Origin.Format
 	if format == "" {
 		if format, err = detect(in); err != nil {
-			return "", nil, flow.Reject(flow.ReasonFormat, "%w", err)
+			return "", dec, flow.Reject(flow.ReasonFormat, "%w", err)
 		}
 	}
 	key := decoderKey{format, in.Origin.Header}
@@ -270,17 +317,22 @@ func (f *parseFn) decoder(in *flow.RawBatch) (format string, dec Decoder, err er
 	}
 	known, ok := formatNamed(format)
 	if !ok {
-		return format, nil, flow.Reject(flow.ReasonFormat, "format %q is unknown: declare one of %s", format, strings.Join(flow.FormatNames(), ", "))
+		return format, decoders{}, flow.Reject(flow.ReasonFormat, "format %q is unknown: declare one of %s", format, strings.Join(flow.FormatNames(), ", "))
 	}
-	if dec, err = known.New(in.Origin.Header); err != nil {
+	if known.New != nil {
+		dec.one, err = known.New(in.Origin.Header)
+	} else {
+		dec.unit, err = known.NewUnit(in.Origin.Header)
+	}
+	if err != nil {
 		reason := flow.ReasonOf(err, flow.ReasonFormat)
 		if other := looksLikeHead(in, format); other != "" {
 			err = fmt.Errorf("not of format %s, it looks like %s: %w", format, other, err)
 		}
-		return format, nil, &flow.RejectError{Reason: reason, Err: err}
+		return format, decoders{}, &flow.RejectError{Reason: reason, Err: err}
 	}
 	if f.decoders == nil || len(f.decoders) >= maxDecoders {
-		f.decoders = make(map[decoderKey]Decoder)
+		f.decoders = make(map[decoderKey]decoders)
 	}
 	f.decoders[key] = dec
 	return format, dec, nil
@@ -333,13 +385,13 @@ func joined(records []flow.Raw) string {
 	return b.String()
 }
 
-// failure makes the dead letter of one raw record. Its data is a copy, which does not
+// failure makes the dead letter of one raw record, or of a part of it. Its data is a copy, which does not
 // keep the whole batch in memory.
-func failure(in *flow.RawBatch, i int, format, data, stage string, reason flow.Reason, err error) flow.Failure {
+func failure(in *flow.RawBatch, i int, at flow.Position, format, data, stage string, reason flow.Reason, err error) flow.Failure {
 	raw := &in.Records[i]
 	f := flow.Failure{
 		Stage: stage, Reason: reason, Error: flow.ErrorText(err), Data: strings.Clone(data), Size: int64(len(data)),
-		Format: format, Header: in.Origin.Header, Position: in.Position(i), SourceTime: raw.Time,
+		Format: format, Header: in.Origin.Header, Position: at, SourceTime: raw.Time,
 		DataCenter: in.Origin.DataCenter, Tenant: in.Origin.Tenant, Version: flow.Version,
 	}
 	if raw.DataCenter != "" {

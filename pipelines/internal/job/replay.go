@@ -193,7 +193,7 @@ func again(all []flow.Failure, format string) (raw []flow.RawBatch, kept []flow.
 				}
 			}
 		}
-		r := flow.Raw{Data: []byte(l.Data), Offset: l.Position.Offset, Key: l.Position.Key, Time: l.SourceTime}
+		r := flow.Raw{Data: []byte(l.Data), Offset: l.Position.Offset, Index: l.Position.Index, Key: l.Position.Key, Time: l.SourceTime}
 		if n := len(raw); n > 0 && raw[n-1].Origin == origin && len(raw[n-1].Records) < 1000 {
 			raw[n-1].Records = append(raw[n-1].Records, r)
 			continue

@@ -1,0 +1,359 @@
+package parse
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/flowbeam/flowbeam/flow"
+)
+
+// What Azure's two flow logs share: an entry is a JSON object that holds the tuples of one
+// network interface and minute, in groups. Blobs (PT1H.json) have an array of entries, in one
+// object {"records": […]}, which the file source cuts into entries; so have messages of an
+// event hub, which are a raw unit each. An entry alone, one a line, is a unit as well.
+//
+// Each tuple is one record. Its id is made of the interface, the resource, the entry's time,
+// the group it stands in and the tuple, all as they are written: a blob grows by entries each
+// minute, and when it is read again the entries that were there give the same ids.
+
+// azureDecoder reads units of either log: layout is what differs.
+type azureDecoder struct {
+	layout azureLayout
+	tree   jsonTree
+	names  memberPaths
+	ext    extensions
+	shared []flow.Extension // of the entry's members
+	parts  []azurePart      // of the last unit
+	buf    []byte
+}
+
+type azureLayout interface {
+	// flows is the array of groups in the entry at node i.
+	flows(t *jsonTree, i int) (int, error)
+	// group calls tuple with each tuple in a member of flows: rule, list and mac are those of
+	// the group. It returns an error where the group has another shape.
+	group(t *jsonTree, i int, tuple func(node int, g azureGroup)) error
+	// tuple reads one.
+	tuple(text string, r *flow.Record, e *azureEntry, ext *extensions) error
+	// taken says whether a member of the entry has a place in the record.
+	taken(name string) bool
+	resource() string // the name of the member that has the resource
+}
+
+// azureEntry is what all tuples of an entry share.
+type azureEntry struct {
+	time, mac, resource string // as written
+	observed            flow.Time
+	macText             string
+	subscription        string
+	network, subnet     string
+}
+
+// azureGroup is where a tuple stands.
+type azureGroup struct{ list, rule, mac string }
+
+// azurePart is one part: a tuple in its entry, or an entry that can't be read.
+type azurePart struct{ entry, tuple int }
+
+func (d *azureDecoder) DecodeUnit(data string, u *Unit) error {
+	d.parts = d.parts[:0]
+	s := trim(data)
+	if s == "" {
+		return nil
+	}
+	if err := d.tree.parse(s); err != nil {
+		return err
+	}
+	d.names.begin()
+	t := &d.tree
+	records := t.member(0, "records")
+	if records == 0 || t.nodes[records].kind != '[' {
+		return d.entry(0, u)
+	}
+	for c, end := t.children(records); c < end; c = t.nodes[c].end {
+		if err := d.entry(c, u); err != nil {
+			d.refuse(azurePart{c, c}, u, err)
+		}
+	}
+	return nil
+}
+
+func (d *azureDecoder) refuse(p azurePart, u *Unit, err error) {
+	d.parts = append(d.parts, p)
+	u.Refuse(d.Part(len(d.parts)-1), err)
+}
+
+// Part writes the entry with one of its tuples.
+func (d *azureDecoder) Part(i int) string {
+	d.buf = d.tree.only(d.buf[:0], d.parts[i].entry, d.parts[i].tuple)
+	return string(d.buf)
+}
+
+// entry reads the entry at node i. An error is one of the entry itself, found before any of
+// its tuples.
+func (d *azureDecoder) entry(i int, u *Unit) error {
+	t := &d.tree
+	if n := &t.nodes[i]; n.kind != '{' {
+		return n.want('{', "an object")
+	}
+	var e azureEntry
+	d.ext.drop()
+	for c, end := t.children(i); c < end; c = t.nodes[c].end {
+		m := &t.nodes[c].jsonMember
+		switch {
+		case m.kind == 'n':
+			continue
+		case m.name == "time":
+			if err := m.wantString(); err != nil {
+				return err
+			}
+			var err error
+			if e.observed, err = timestamp(m.name, m.text); err != nil {
+				return err
+			}
+			e.time = m.text
+		case m.name == "macAddress":
+			e.mac = m.text
+		case m.name == d.layout.resource():
+			e.resource = m.text
+		case !d.layout.taken(m.name):
+			t.leaves(c, m.name, &d.names, &d.ext)
+		}
+	}
+	d.shared = append(d.shared[:0], d.ext.block[:d.ext.n]...)
+	d.ext.drop()
+	e.macText = azureMAC(e.mac)
+	e.place()
+	flows, err := d.layout.flows(t, i)
+	if err != nil {
+		return err
+	}
+	before := len(d.parts)
+	for c, end := t.children(flows); c < end; c = t.nodes[c].end {
+		if err := d.layout.group(t, c, func(node int, g azureGroup) { d.tuple(&e, g, azurePart{i, node}, u) }); err != nil {
+			d.refuse(azurePart{i, c}, u, err)
+		}
+	}
+	if len(d.parts) == before {
+		d.parts = append(d.parts, azurePart{i, i})
+		u.Gap()
+	}
+	return nil
+}
+
+func (d *azureDecoder) tuple(e *azureEntry, g azureGroup, p azurePart, u *Unit) {
+	m := &d.tree.nodes[p.tuple].jsonMember
+	if m.kind != '"' {
+		d.refuse(p, u, flow.Reject(flow.ReasonField, "flowTuples: want a string, have %s %s", kindName(m.kind), quoted(m.text)))
+		return
+	}
+	r := u.Next()
+	for i := range d.shared {
+		d.ext.add(d.shared[i])
+	}
+	if err := d.layout.tuple(m.text, r, e, &d.ext); err != nil {
+		d.ext.drop()
+		d.parts = append(d.parts, p)
+		u.RefuseLast(d.Part(len(d.parts)-1), err)
+		return
+	}
+	d.parts = append(d.parts, p)
+	if g.list != "" {
+		d.ext.add(flow.Ext("aclID", g.list))
+	}
+	mac := e.macText
+	if g.mac != "" && g.mac != e.mac {
+		mac = azureMAC(g.mac)
+	}
+	switch r.Direction {
+	case "ingress":
+		r.IngressInterface = mac
+		if len(mac) == macLength {
+			r.Destination.MAC = mac
+		}
+	case "egress":
+		r.EgressInterface = mac
+		if len(mac) == macLength {
+			r.Source.MAC = mac
+		}
+	}
+	r.ID = flow.NewIDText(r.Format, e.mac, e.resource, e.time, g.list, g.rule, g.mac, m.text)
+	r.Observed, r.Rule, r.Exporter.Name = e.observed, g.rule, e.resource
+	r.Cloud = flow.Cloud{Provider: "azure", Account: e.subscription, Network: e.network, Subnetwork: e.subnet}
+	r.Extensions = d.ext.take()
+}
+
+// place reads the parts of the resource's path that the record has columns for. Azure writes
+// its names in any case.
+func (e *azureEntry) place() {
+	rest := e.resource
+	name := ""
+	for rest != "" {
+		var segment string
+		segment, rest, _ = strings.Cut(strings.TrimPrefix(rest, "/"), "/")
+		switch strings.ToLower(name) {
+		case "subscriptions":
+			e.subscription = segment
+		case "virtualnetworks":
+			e.network = segment
+		case "subnets":
+			e.subnet = segment
+		default:
+			name = segment
+			continue
+		}
+		name = ""
+	}
+}
+
+const macLength = len("00:00:00:00:00:00")
+
+// azureMAC writes a MAC address of twelve digits as the record has them, and keeps what is
+// none.
+func azureMAC(text string) string {
+	if len(text) != 12 {
+		return text
+	}
+	b := make([]byte, 0, macLength)
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		switch {
+		case c >= 'A' && c <= 'F':
+			c += 'a' - 'A'
+		case (c < '0' || c > '9') && (c < 'a' || c > 'f'):
+			return text
+		}
+		if i > 0 && i%2 == 0 {
+			b = append(b, ':')
+		}
+		b = append(b, c)
+	}
+	return string(b)
+}
+
+// azureFields cuts a tuple into its values, at most as many as to holds, and says how many
+// there are.
+func azureFields(text string, to []string) (n int) {
+	start := 0
+	for i := 0; i <= len(text); i++ { // values are short: faster than looking for each comma
+		if i < len(text) && text[i] != ',' {
+			continue
+		}
+		if n < len(to) {
+			to[n] = text[start:i]
+		}
+		n++
+		start = i + 1
+	}
+	return n
+}
+
+// azureEnds reads addresses, ports and direction, which both logs have in one order from
+// the second value on.
+func azureEnds(r *flow.Record, v []string, protocol func(text string) (flow.Int, error)) (err error) {
+	if r.Source.IP, err = address("source IP", v[1]); err != nil {
+		return err
+	}
+	if r.Destination.IP, err = address("destination IP", v[2]); err != nil {
+		return err
+	}
+	if r.Protocol, err = protocol(v[5]); err != nil {
+		return err
+	}
+	for i, p := range [...]*flow.Int{&r.Source.Port, &r.Destination.Port} {
+		if *p, err = port([...]string{"source port", "destination port"}[i], v[3+i]); err != nil {
+			return err
+		}
+		if !hasPorts(r.Protocol.V) {
+			*p = flow.Int{}
+		}
+	}
+	switch v[6] {
+	case "I":
+		r.Direction = "ingress"
+	case "O":
+		r.Direction = "egress"
+	default:
+		return flow.Reject(flow.ReasonValue, "direction: %s is neither I nor O", quoted(v[6]))
+	}
+	return nil
+}
+
+// azureState reads the state, what its time means and the four counters. state is B (begin),
+// C (continuing), E (end), D (denied) or "" (version 1 has none). Only C and E count, since
+// the update before: what B and D write, zeros or nothing, says nothing.
+func azureState(r *flow.Record, state string, at flow.Time, counters []string) error {
+	r.EventTime = at
+	switch state {
+	case "C", "E":
+		r.End, r.TimeQuality = at, "no_start"
+	case "B", "D", "":
+		r.Start, r.TimeQuality = at, "no_end"
+	default:
+		return flow.Reject(flow.ReasonValue, "flow state: %s is none of B, C, E and D", quoted(state))
+	}
+	names := [...]string{"packets sent", "bytes sent", "packets received", "bytes received"}
+	for i, to := range [...]*flow.Int{&r.Source.Packets, &r.Source.Bytes, &r.Destination.Packets, &r.Destination.Bytes} {
+		if i >= len(counters) || counters[i] == "" {
+			continue
+		}
+		n, err := count(names[i], counters[i])
+		if err != nil {
+			return err
+		}
+		if n.V == 0 && state != "C" && state != "E" {
+			continue
+		}
+		*to = n
+		r.CounterSemantics, r.ByteLayer = "since_last", "ip"
+	}
+	return nil
+}
+
+// azureTimestamp is the earliest time of a tuple: scale is that of the times.
+func azureTimestamp(data []byte, scale int) (earliest flow.Time, ok bool) {
+	s := view(data)
+	for {
+		i := strings.Index(s, `"flowTuples"`)
+		if i < 0 {
+			return earliest, earliest != 0
+		}
+		s = s[i+len(`"flowTuples"`):]
+		sc := jsonScanner{s: s}
+		if sc.skip() != ':' {
+			continue
+		}
+		if sc.i++; sc.skip() != '[' {
+			continue
+		}
+		for sc.i++; sc.skip() == '"'; {
+			text, ok := sc.str()
+			if !ok {
+				break
+			}
+			first, _, _ := strings.Cut(text, ",")
+			if t, err := nanoseconds("", first, scale); err == nil && (earliest == 0 || flow.Time(t) < earliest) {
+				earliest = flow.Time(t)
+			}
+			if sc.skip() == ',' {
+				sc.i++
+			}
+		}
+		s = s[sc.i:]
+	}
+}
+
+// looksLikeAzure says whether head begins as a JSON object and has all the texts in its
+// first entry, in however many lines.
+func looksLikeAzure(head []byte, texts ...string) bool {
+	head = bytes.TrimLeft(head[:min(len(head), 16<<10)], " \t\r\n")
+	if !bytes.HasPrefix(head, []byte("{")) {
+		return false
+	}
+	for _, t := range texts {
+		if !bytes.Contains(head, []byte(t)) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,103 @@
+package parse
+
+import (
+	"github.com/flowbeam/flowbeam/flow"
+)
+
+func init() {
+	Register(Format{
+		FormatInfo: flow.FormatInfo{
+			Name: "azure_nsg",
+			Detect: func(head []byte) int {
+				if looksLikeAzure(head, `"NetworkSecurityGroupFlowEvent"`) || looksLikeAzure(head, `"flowTuples"`, `"properties"`) {
+					return 93
+				}
+				return 0
+			},
+			Split:     splitJSON,
+			Timestamp: func(_ string, data []byte) (flow.Time, bool) { return azureTimestamp(data, seconds) },
+		},
+		NewUnit: func(string) (UnitDecoder, error) { return &azureDecoder{layout: nsgLayout{}}, nil },
+	})
+}
+
+// nsgLayout is that of Azure network security group flow logs, versions 1 and 2.
+//
+// A tuple is seconds, addresses, ports, protocol (T or U), direction at the interface (I or
+// O) and whether the rule allowed it (A or D). Version 2 adds the state (B, C or E) and four
+// counters, as [vnetLayout] has them; version 1 counts nothing. Denied flows have the action
+// drop. The security group is the exporter: a flow that two groups judge, the subnet's and
+// the interface's, is two observations.
+//
+// Source: https://learn.microsoft.com/azure/network-watcher/nsg-flow-logs-overview#log-format
+type nsgLayout struct{}
+
+func (nsgLayout) resource() string { return "resourceId" }
+
+func (nsgLayout) taken(name string) bool { return name == "properties" }
+
+func (nsgLayout) flows(t *jsonTree, i int) (int, error) {
+	properties, err := t.want(i, "properties", "properties", '{', "an object")
+	if err != nil {
+		return 0, err
+	}
+	return t.want(properties, "flows", "properties.flows", '[', "an array")
+}
+
+func (nsgLayout) group(t *jsonTree, i int, tuple func(int, azureGroup)) error {
+	macs, err := t.want(i, "flows", "properties.flows.flows", '[', "an array")
+	if err != nil {
+		return err
+	}
+	for c, end := t.children(macs); c < end; c = t.nodes[c].end {
+		if _, err := t.want(c, "flowTuples", "flowTuples", '[', "an array"); err != nil {
+			return err
+		}
+	}
+	g := azureGroup{rule: t.text(i, "rule")}
+	for c, end := t.children(macs); c < end; c = t.nodes[c].end {
+		g.mac = t.text(c, "mac")
+		tuples := t.member(c, "flowTuples")
+		for n, end := t.children(tuples); n < end; n = t.nodes[n].end {
+			tuple(n, g)
+		}
+	}
+	return nil
+}
+
+func (nsgLayout) tuple(text string, r *flow.Record, _ *azureEntry, ext *extensions) error {
+	var v [13]string
+	n := azureFields(text, v[:])
+	if n != len(v) && n != 8 {
+		return flow.Reject(flow.ReasonSyntax, "flowTuples: %d values, want 8 (version 1) or %d (version 2)", n, len(v))
+	}
+	at, err := nanoseconds("time", v[0], seconds)
+	if err != nil {
+		return err
+	}
+	if err := azureEnds(r, v[:], nsgProtocol); err != nil {
+		return err
+	}
+	switch v[7] {
+	case "A":
+		r.Action = "accept"
+	case "D":
+		r.Action = "drop"
+	default:
+		return flow.Reject(flow.ReasonValue, "decision: %s is neither A nor D", quoted(v[7]))
+	}
+	if v[8] != "" {
+		ext.add(flow.Ext("flow_state", v[8]))
+	}
+	return azureState(r, v[8], flow.Time(at), v[9:])
+}
+
+func nsgProtocol(text string) (flow.Int, error) {
+	switch text {
+	case "T":
+		return flow.N(6), nil
+	case "U":
+		return flow.N(17), nil
+	}
+	return flow.Int{}, flow.Reject(flow.ReasonValue, "protocol: %s is neither T nor U", quoted(text))
+}

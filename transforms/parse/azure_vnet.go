@@ -1,0 +1,96 @@
+package parse
+
+import (
+	"github.com/flowbeam/flowbeam/flow"
+)
+
+func init() {
+	Register(Format{
+		FormatInfo: flow.FormatInfo{
+			Name: "azure_vnet",
+			Detect: func(head []byte) int {
+				if looksLikeAzure(head, `"flowRecords"`) || looksLikeAzure(head, `"FlowLogFlowEvent"`) {
+					return 93
+				}
+				return 0
+			},
+			Split:     splitJSON,
+			Timestamp: func(_ string, data []byte) (flow.Time, bool) { return azureTimestamp(data, milliseconds) },
+		},
+		NewUnit: func(string) (UnitDecoder, error) { return &azureDecoder{layout: vnetLayout{}}, nil },
+	})
+}
+
+// vnetLayout is that of Azure virtual network flow logs, version 4.
+//
+// A tuple is milliseconds, addresses, ports, IANA protocol, direction at the interface (I or
+// O), state, encryption and four counters, each of the sender of the first packet and back:
+// records are of both directions. Denied flows (state D) have the action drop. Bytes count
+// "packet header and payload": they are taken for IP bytes. The interface's MAC address is
+// the ingress or egress interface, and the MAC address of that end; the resource that the log
+// is of is the exporter. State and encryption are extensions (flow_state, flow_encryption),
+// as are aclID and the entry's other members.
+//
+// Source: https://learn.microsoft.com/azure/network-watcher/vnet-flow-logs-overview#log-format
+type vnetLayout struct{}
+
+func (vnetLayout) resource() string { return "targetResourceID" }
+
+func (vnetLayout) taken(name string) bool { return name == "flowRecords" }
+
+func (vnetLayout) flows(t *jsonTree, i int) (int, error) {
+	records, err := t.want(i, "flowRecords", "flowRecords", '{', "an object")
+	if err != nil {
+		return 0, err
+	}
+	return t.want(records, "flows", "flowRecords.flows", '[', "an array")
+}
+
+func (vnetLayout) group(t *jsonTree, i int, tuple func(int, azureGroup)) error {
+	groups, err := t.want(i, "flowGroups", "flowGroups", '[', "an array")
+	if err != nil {
+		return err
+	}
+	g := azureGroup{list: t.text(i, "aclID")}
+	for c, end := t.children(groups); c < end; c = t.nodes[c].end {
+		if _, err := t.want(c, "flowTuples", "flowTuples", '[', "an array"); err != nil {
+			return err
+		}
+	}
+	for c, end := t.children(groups); c < end; c = t.nodes[c].end {
+		g.rule = t.text(c, "rule")
+		tuples := t.member(c, "flowTuples")
+		for n, end := t.children(tuples); n < end; n = t.nodes[n].end {
+			tuple(n, g)
+		}
+	}
+	return nil
+}
+
+func (vnetLayout) tuple(text string, r *flow.Record, _ *azureEntry, ext *extensions) error {
+	var v [13]string
+	if n := azureFields(text, v[:]); n != len(v) {
+		return flow.Reject(flow.ReasonSyntax, "flowTuples: %d values, want %d", n, len(v))
+	}
+	at, err := nanoseconds("time", v[0], milliseconds)
+	if err != nil {
+		return err
+	}
+	if err := azureEnds(r, v[:], func(text string) (flow.Int, error) { return integer("protocol", text, 255) }); err != nil {
+		return err
+	}
+	if v[7] == "" {
+		return flow.Reject(flow.ReasonValue, "flow state: empty")
+	}
+	if err := azureState(r, v[7], flow.Time(at), v[9:]); err != nil {
+		return err
+	}
+	if r.Action = "accept"; v[7] == "D" {
+		r.Action = "drop"
+	}
+	ext.add(flow.Ext("flow_state", v[7]))
+	if v[8] != "" {
+		ext.add(flow.Ext("flow_encryption", v[8]))
+	}
+	return nil
+}
