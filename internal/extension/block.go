@@ -1,0 +1,150 @@
+// Package extension makes the extensions of records without an allocation for each.
+package extension
+
+import (
+	"encoding/hex"
+	"math"
+	"strconv"
+	"unicode/utf8"
+	"unsafe"
+
+	"github.com/flowbeam/flowbeam/flow"
+)
+
+const (
+	listBlock = 256      // extensions
+	textBlock = 16 << 10 // bytes
+)
+
+// Block hands out the extensions of one record after the other, and the strings in them,
+// as parts of a few larger allocations. What it gave is never written again. The zero
+// Block is ready; one goroutine at a time uses it.
+type Block struct {
+	list []flow.Extension
+	n    int // of the current record
+	text []byte
+}
+
+// Add adds an extension to the current record.
+func (b *Block) Add(e flow.Extension) {
+	if b.n == len(b.list) {
+		fresh := make([]flow.Extension, max(listBlock, 2*b.n))
+		copy(fresh, b.list[:b.n])
+		b.list = fresh
+	}
+	b.list[b.n] = e
+	b.n++
+}
+
+// Take ends the current record and returns its extensions, nil where it has none. The
+// slice is as long as its capacity: appending copies it.
+func (b *Block) Take() []flow.Extension {
+	if b.n == 0 {
+		return nil
+	}
+	out := b.list[:b.n:b.n]
+	b.list, b.n = b.list[b.n:], 0
+	return out
+}
+
+// Drop forgets what was added for a record that failed.
+func (b *Block) Drop() { b.n = 0 }
+
+// room makes place for n bytes of text and returns where it begins.
+func (b *Block) room(n int) int {
+	if cap(b.text)-len(b.text) < n {
+		b.text = make([]byte, 0, max(textBlock, n))
+	}
+	return len(b.text)
+}
+
+// since is the text from where room said.
+func (b *Block) since(start int) string {
+	if start == len(b.text) {
+		return ""
+	}
+	return unsafe.String(&b.text[start], len(b.text)-start)
+}
+
+// String copies p.
+func (b *Block) String(p []byte) string {
+	start := b.room(len(p))
+	b.text = append(b.text, p...)
+	return b.since(start)
+}
+
+// Hex is p in lower-case hexadecimal.
+func (b *Block) Hex(p []byte) string {
+	start := b.room(2 * len(p))
+	b.text = hex.AppendEncode(b.text, p)
+	return b.since(start)
+}
+
+// Number is v in decimal.
+func (b *Block) Number(v uint64) string {
+	if v < 100 {
+		return strconv.Itoa(int(v)) // a constant of strconv
+	}
+	start := b.room(20)
+	b.text = strconv.AppendUint(b.text, v, 10)
+	return b.since(start)
+}
+
+// MAC is the text of a 48-bit address, aa:bb:cc:dd:ee:ff.
+func (b *Block) MAC(p []byte) string {
+	const digits = "0123456789abcdef"
+	start := b.room(3 * len(p))
+	for i, v := range p {
+		if i > 0 {
+			b.text = append(b.text, ':')
+		}
+		b.text = append(b.text, digits[v>>4], digits[v&15])
+	}
+	return b.since(start)
+}
+
+// IP is the text of an address of 4 or 16 bytes.
+func (b *Block) IP(ip flow.IP) string {
+	start := b.room(48)
+	b.text = ip.Append(b.text)
+	return b.since(start)
+}
+
+// AddNumber adds an unsigned number. One beyond 63 bits, which flow's integers can't hold,
+// is added as a string of digits.
+func (b *Block) AddNumber(name string, v uint64) {
+	e := flow.Extension{Name: name, Text: b.Number(v), Kind: flow.ExtInt}
+	if v > math.MaxInt64 {
+		e.Kind = flow.ExtString
+	}
+	b.Add(e)
+}
+
+// AddText adds a string as it is where it is UTF-8 without NUL, which some stores refuse,
+// and else in hexadecimal. NULs at its end are padding.
+func (b *Block) AddText(name string, p []byte) {
+	p = Unpadded(p)
+	if !Printable(p) {
+		b.Add(flow.Ext(name, b.Hex(p)))
+		return
+	}
+	b.Add(flow.Ext(name, b.String(p)))
+}
+
+// Printable says whether p is UTF-8 without NUL.
+func Printable(p []byte) bool {
+	for _, c := range p {
+		if c == 0 {
+			return false
+		}
+	}
+	return utf8.Valid(p)
+}
+
+// Unpadded is p without the NULs at its end.
+func Unpadded(p []byte) []byte {
+	for len(p) > 0 && p[len(p)-1] == 0 {
+		p = p[:len(p)-1]
+	}
+	return p
+}
