@@ -148,3 +148,8 @@ func Unpadded(p []byte) []byte {
 	}
 	return p
 }
+
+// Float is an extension of a finite number.
+func Float(name string, v float64) flow.Extension {
+	return flow.Extension{Name: name, Text: strconv.FormatFloat(v, 'g', -1, 64), Kind: flow.ExtFloat}
+}
