@@ -52,10 +52,8 @@ func (s *Session) decodeSet(d *Datagram, h *header, dom *domain, l *layout, set 
 			n, o = n+1, o+size
 			continue
 		}
-		r := extend(out)
-		r.Format, r.Received, r.DataCenter, r.Tenant = format, d.Received, d.DataCenter, d.Tenant
-		r.Position = d.Position
-		r.Position.Index = flow.N(int64(set.offset + 4 + o))
+		var r *flow.Record
+		out.Records, r = d.Append(out.Records, format, set.offset+4+o)
 		r.Exporter.IP, r.Exporter.ObservationDomain = s.exporter, flow.N(int64(h.domain))
 		s.row.r = r
 		size, err := s.fill(l, rest)
@@ -78,17 +76,4 @@ func (s *Session) decodeSet(d *Datagram, h *header, dom *domain, l *layout, set 
 		out.Counts.Records += int64(n)
 	}
 	return n, nil
-}
-
-// extend appends an empty record and returns it. The memory behind the slice's length may
-// hold old records.
-func extend(out *Output) *flow.Record {
-	n := len(out.Records)
-	if n == cap(out.Records) {
-		out.Records = slices.Grow(out.Records, 1)
-	}
-	out.Records = out.Records[:n+1]
-	r := &out.Records[n]
-	*r = flow.Record{}
-	return r
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/datagram"
 	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
@@ -32,14 +33,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Datagram is one UDP payload and what its source knows of it. The records get it all.
-type Datagram struct {
-	Data       []byte // not kept and not changed
-	Received   flow.Time
-	Position   flow.Position
-	DataCenter string
-	Tenant     string
-}
+// Datagram is one UDP payload and what its source knows of it.
+type Datagram = datagram.Datagram
 
 // Output is what a Session gives, appended to and added to: the caller empties it.
 type Output struct {

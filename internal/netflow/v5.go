@@ -34,12 +34,10 @@ func (s *Session) decodeV5(d *Datagram, h *header, out *Output) error {
 	for i := range h.count {
 		o := h.size + i*v5RecordSize
 		b := d.Data[o : o+v5RecordSize : o+v5RecordSize]
-		r := extend(out)
+		var r *flow.Record
+		out.Records, r = d.Append(out.Records, "netflow5", o)
 		s.row = row{r: r, x: &s.x, h: h}
 		w := &s.row
-		r.Format, r.Received, r.DataCenter, r.Tenant = "netflow5", d.Received, d.DataCenter, d.Tenant
-		r.Position = d.Position
-		r.Position.Index = flow.N(int64(o))
 		r.Exporter.IP, r.Exporter.ObservationDomain = s.exporter, flow.N(int64(h.domain))
 
 		src, dst := &r.Source, &r.Destination

@@ -1,0 +1,22 @@
+package datagram
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/flowbeam/flowbeam/flow"
+)
+
+func TestAppendedRecordsHaveNothingOfOldOnes(t *testing.T) {
+	old := []flow.Record{{UserID: "old"}, {UserID: "old"}}
+	d := Datagram{Received: 1, Position: flow.Position{Source: "topic", Offset: flow.N(7)}, DataCenter: "fra", Tenant: "t"}
+	records, r := d.Append(old[:1], "ipfix", 20)
+	want := flow.Record{
+		Format: "ipfix", Received: 1, DataCenter: "fra", Tenant: "t",
+		Position: flow.Position{Source: "topic", Offset: flow.N(7), Index: flow.N(20)},
+	}
+	if d := cmp.Diff(want, records[1]); d != "" || r != &records[1] {
+		t.Error(d)
+	}
+}
