@@ -110,6 +110,7 @@ type Session struct {
 	kept     struct{ templates, options int } // of all domains
 
 	x       extension.Block
+	head    header
 	sets    []set
 	missing []int // of sets: those without template
 	row     row
@@ -148,16 +149,17 @@ func NewSession(exporter flow.IP, c Config) *Session {
 // letter.
 func (s *Session) Decode(d Datagram, out *Output) error {
 	s.expire(d.Received, out)
-	h, err := readHeader(d.Data)
-	if err != nil {
+	h := &s.head
+	var err error
+	if *h, err = readHeader(d.Data); err != nil {
 		return err
 	}
 	before := len(out.Records)
 	counts := out.Counts
 	if h.version == V5 {
-		err = s.decodeV5(&d, &h, out)
+		err = s.decodeV5(&d, h, out)
 	} else {
-		err = s.decodeSets(&d, &h, out)
+		err = s.decodeSets(&d, h, out)
 	}
 	if err != nil {
 		clear(out.Records[before:])

@@ -168,7 +168,9 @@ func addExtension(x *extension.Block, name string, k kind, b []byte) {
 		address(&ip, b)
 		x.Add(flow.Ext(name, x.IP(ip)))
 	case kindString:
-		x.AddText(name, b)
+		if len(extension.Unpadded(b)) > 0 {
+			x.AddText(name, b)
+		}
 	case kindSeconds, kindMilliseconds, kindMicroseconds, kindNanoseconds:
 		var t flow.Time
 		ok := false
