@@ -64,6 +64,9 @@ func newLayout(version uint16, t templateRecord) (*layout, error) {
 			f.name += "_" + strconv.Itoa(n)
 		} else if !l.options || s.pen == 0 && optionElements[s.id] {
 			f.set = choose(version, s, have)
+			if s.id == 83 && l.options && !have.any(0, 82) {
+				f.set = interfaceName // some exporters have the name in the description
+			}
 		}
 		if !f.variable && !f.kind.fits(f.length) {
 			f.set = nil
