@@ -17,18 +17,25 @@ type Datagram struct {
 	Tenant     string
 }
 
-// Append appends a record of a format to records and fills in what the source knows.
-// offset is where in Data the record begins: it becomes Position.Index.
-func (d *Datagram) Append(records []flow.Record, format string, offset int) ([]flow.Record, *flow.Record) {
-	n := len(records)
-	if n == cap(records) {
-		records = slices.Grow(records, 1)
-	}
-	records = records[:n+1]
-	r := &records[n]
-	*r = flow.Record{} // the memory may be that of an old one
-	r.Format, r.Received, r.DataCenter, r.Tenant = format, d.Received, d.DataCenter, d.Tenant
-	r.Position = d.Position
+// Append appends n empty records. The memory may be that of old ones, and many are cleared
+// at once in half the time that each alone takes.
+func Append(records []flow.Record, n int) []flow.Record {
+	records = slices.Grow(records, n)
+	l := len(records)
+	records = records[:l+n]
+	clear(records[l:])
+	return records
+}
+
+// Fill sets what the source knows of a record. offset is where in Data it begins: it
+// becomes Position.Index.
+func (d *Datagram) Fill(r *flow.Record, format string, offset int) {
+	r.Format, r.Received, r.Position = format, d.Received, d.Position
 	r.Position.Index = flow.N(int64(offset))
-	return records, r
+	if d.DataCenter != "" {
+		r.DataCenter = d.DataCenter
+	}
+	if d.Tenant != "" {
+		r.Tenant = d.Tenant
+	}
 }

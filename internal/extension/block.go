@@ -2,7 +2,7 @@
 package extension
 
 import (
-	"encoding/hex"
+	"encoding/binary"
 	"math"
 	"strconv"
 	"unicode/utf8"
@@ -17,13 +17,33 @@ const (
 )
 
 // Block hands out the extensions of one record after the other, and the strings in them,
-// as parts of a few larger allocations. What it gave is never written again. The zero
-// Block is ready; one goroutine at a time uses it.
+// as parts of a few larger allocations. What it gave is never written again. Values that
+// come again, as interfaces, next hops and MAC addresses do, have the text that was made
+// for them before. The zero Block is ready; one goroutine at a time uses it.
 type Block struct {
 	list []flow.Extension
 	n    int // of the current record
 	text []byte
+
+	numbers [cached]entry[uint64]
+	macs    [cached]entry[uint64]
+	v4      [cached]entry[uint32]
+	v6      [cached]entry[flow.IP]
 }
+
+// cached is how many texts of a kind are remembered, a power of two. A value has one place:
+// the one that comes later has it.
+const cached = 256
+
+const digits = "0123456789abcdef"
+
+type entry[K comparable] struct {
+	key  K
+	text string // "" = the place is empty
+}
+
+// place is where a value is remembered.
+func place(v uint64) uint64 { return v * 0x9e3779b97f4a7c15 >> 56 }
 
 // Add adds an extension to the current record.
 func (b *Block) Add(e flow.Extension) {
@@ -76,7 +96,9 @@ func (b *Block) String(p []byte) string {
 // Hex is p in lower-case hexadecimal.
 func (b *Block) Hex(p []byte) string {
 	start := b.room(2 * len(p))
-	b.text = hex.AppendEncode(b.text, p)
+	for _, c := range p {
+		b.text = append(b.text, digits[c>>4], digits[c&15])
+	}
 	return b.since(start)
 }
 
@@ -85,26 +107,51 @@ func (b *Block) Number(v uint64) string {
 	if v < 100 {
 		return strconv.Itoa(int(v)) // a constant of strconv
 	}
-	start := b.room(20)
-	b.text = strconv.AppendUint(b.text, v, 10)
-	return b.since(start)
-}
-
-// MAC is the text of a 48-bit address, aa:bb:cc:dd:ee:ff.
-func (b *Block) MAC(p []byte) string {
-	const digits = "0123456789abcdef"
-	start := b.room(3 * len(p))
-	for i, v := range p {
-		if i > 0 {
-			b.text = append(b.text, ':')
-		}
-		b.text = append(b.text, digits[v>>4], digits[v&15])
+	e := &b.numbers[place(v)]
+	if e.key != v {
+		start := b.room(20)
+		b.text = strconv.AppendUint(b.text, v, 10)
+		e.key, e.text = v, b.since(start)
 	}
-	return b.since(start)
+	return e.text
 }
 
-// IP is the text of an address of 4 or 16 bytes.
+// MAC is the text of a 48-bit address, aa:bb:cc:dd:ee:ff. p has six bytes.
+func (b *Block) MAC(p []byte) string {
+	v := uint64(binary.BigEndian.Uint16(p))<<32 | uint64(binary.BigEndian.Uint32(p[2:6]))
+	e := &b.macs[place(v)]
+	if e.key != v || e.text == "" {
+		start := b.room(17)
+		for i, c := range p[:6] {
+			if i > 0 {
+				b.text = append(b.text, ':')
+			}
+			b.text = append(b.text, digits[c>>4], digits[c&15])
+		}
+		e.key, e.text = v, b.since(start)
+	}
+	return e.text
+}
+
+// IP is the text of a present address.
 func (b *Block) IP(ip flow.IP) string {
+	le := binary.LittleEndian
+	if ip.Len == 4 {
+		v := le.Uint32(ip.B[:4])
+		e := &b.v4[place(uint64(v))]
+		if e.key != v || e.text == "" {
+			e.key, e.text = v, b.address(ip)
+		}
+		return e.text
+	}
+	e := &b.v6[place(le.Uint64(ip.B[:8])^le.Uint64(ip.B[8:]))]
+	if e.key != ip {
+		e.key, e.text = ip, b.address(ip)
+	}
+	return e.text
+}
+
+func (b *Block) address(ip flow.IP) string {
 	start := b.room(48)
 	b.text = ip.Append(b.text)
 	return b.since(start)

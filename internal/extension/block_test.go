@@ -2,6 +2,8 @@ package extension
 
 import (
 	"math"
+	"net"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -65,6 +67,30 @@ func TestValuesThatHaveNoPlainForm(t *testing.T) {
 	for i, e := range b.Take() {
 		if e != want[i] {
 			t.Errorf("%v, want %v", e, want[i])
+		}
+	}
+}
+
+// What is remembered is the text of its own value, also where two have one place.
+func TestTextsThatComeAgain(t *testing.T) {
+	var b Block
+	for range 3 {
+		for i := range uint64(3000) {
+			if got, want := b.Number(i*i), strconv.FormatUint(i*i, 10); got != want {
+				t.Fatalf("%s, want %s", got, want)
+			}
+			mac := []byte{byte(i >> 8), 0, 0, byte(i >> 8), 0, byte(i)}
+			if got, want := b.MAC(mac), net.HardwareAddr(mac).String(); got != want {
+				t.Fatalf("%s, want %s", got, want)
+			}
+			v4 := flow.IP{B: [16]byte{byte(i >> 8), byte(i)}, Len: 4}
+			v6 := flow.IP{B: v4.B, Len: 16}
+			if got, want := b.IP(v4), v4.String(); got != want {
+				t.Fatalf("%s, want %s", got, want)
+			}
+			if got, want := b.IP(v6), v6.String(); got != want {
+				t.Fatalf("%s, want %s", got, want)
+			}
 		}
 	}
 }

@@ -1,36 +1,31 @@
 package netflow
 
 import (
-	"encoding/binary"
-	"slices"
-
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/datagram"
 )
 
 // decodeSet reads the records of a data set and returns how many there were. after is how
 // many sets follow it in the datagram.
 //
-// A record's id is made of the exporter's address, the header's domain, export time and
-// sequence number, how many sets follow, its index in the set and its bytes. The sets
-// behind are counted rather than those in front, because templates are put in front of a
-// datagram to make it self-contained: the ids stay.
+// A record's id is that of its place in its set (see id.go).
 func (s *Session) decodeSet(d *Datagram, h *header, dom *domain, l *layout, set *set, after int, out *Output) (int, error) {
 	if s.used != nil {
 		s.used.sets(l)
 	}
 	body := set.body()
-	var identity [12]byte
-	be := binary.BigEndian
-	be.PutUint32(identity[:], h.domain)
-	be.PutUint32(identity[4:], uint32(int64(h.export)/1e9))
-	be.PutUint32(identity[8:], h.seq)
 	format := formatName(h.version)
+	first := len(out.Records)
 	if !l.options && !l.variable {
 		n := len(body) / l.size
 		if n > maxRecords {
 			return 0, tooMany(set)
 		}
-		out.Records = slices.Grow(out.Records, n)
+		out.Records = datagram.Append(out.Records, n)
+	}
+	var ids setID
+	if !l.options {
+		ids = s.setID(h, after, body)
 	}
 	n, o := 0, 0
 	for len(body)-o >= l.size {
@@ -52,8 +47,11 @@ func (s *Session) decodeSet(d *Datagram, h *header, dom *domain, l *layout, set 
 			n, o = n+1, o+size
 			continue
 		}
-		var r *flow.Record
-		out.Records, r = d.Append(out.Records, format, set.offset+4+o)
+		if l.variable {
+			out.Records = datagram.Append(out.Records, 1)
+		}
+		r := &out.Records[first+n]
+		d.Fill(r, format, set.offset+4+o)
 		r.Exporter.IP, r.Exporter.ObservationDomain = s.exporter, flow.N(int64(h.domain))
 		s.row.r = r
 		size, err := s.fill(l, rest)
@@ -61,10 +59,7 @@ func (s *Session) decodeSet(d *Datagram, h *header, dom *domain, l *layout, set 
 			return 0, err
 		}
 		s.finish(dom, l)
-		var place [8]byte
-		be.PutUint32(place[:], uint32(after))
-		be.PutUint32(place[4:], uint32(n))
-		r.ID = flow.NewID(format, s.exporter.B[:s.exporter.Len], identity[:], place[:], rest[:size])
+		r.ID = ids.record(n)
 		n, o = n+1, o+size
 	}
 	if rest := body[o:]; len(rest) > 3 && !allZero(rest) {

@@ -20,9 +20,9 @@ func TestRecordIDsAreGolden(t *testing.T) {
 		}
 	}
 	want := []string{
-		"86abecc97ebce608e8c1031286845a76", "dafe8a9b0088ea0231bb512e0b7c9f48",
-		"f9ce315941d157528dd0260a36b5e99f", "7553a2d5ae2a00dc124086611757deba", "4a4aa70413bcbf4e3135cf9c3f3619a0",
-		"7745b27ca22b24ca4d09dee544bd4945", "46f10b2519fcb62b428f5adc411ef2a9", "f6b06524de08b1a5730344e9f08f1597",
+		"fad06d6c1e7b281f13c0b2b3b4c9b5a2", "49a4f4667a3975e175087ccb148b7f6c",
+		"547ccd75e04c9bbf987965d5bcc4614c", "c976dc20256476bb9b6a207607b5a01c", "853eb216366bcd3fdd306bac17c110d5",
+		"31797a8ed22f40f216417517d0a1505c", "e26e5dea56a41af52c204941c4f62e71", "18ae4579e06a3180f8bb8edf92a501a8",
 	}
 	if len(got) != len(want) {
 		t.Fatalf("%d records", len(got))

@@ -69,7 +69,7 @@ func newLayout(version uint16, t templateRecord) (*layout, error) {
 			}
 		}
 		if !f.variable && !f.kind.fits(f.length) {
-			f.set = nil
+			f.set, f.kind = nil, kindOctets
 		}
 		l.fields = append(l.fields, f)
 	}

@@ -128,6 +128,7 @@ var mappings = map[uint16]mapping{
 // v9Mappings are elements that vendors took for v9, beyond IANA's numbers.
 var v9Mappings = map[uint16]mapping{
 	// Cisco ASA: https://www.cisco.com/c/en/us/td/docs/security/asa/special/netflow/asa_netflow.html
+	33000: {set: unspecified}, 33001: {set: unspecified}, // ids of ACLs: zeros where none matched
 	33002: {set: extendedEvent},
 	40000: {set: func(w *row, b []byte) bool { return text(w, &w.r.UserID, b) }},
 	40001: {set: func(w *row, b []byte) bool { return natAddress(&w.r.Source.NATIP, b) }},

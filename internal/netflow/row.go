@@ -67,8 +67,12 @@ func (s *Session) fill(l *layout, b []byte) (int, error) {
 		if n == 0 {
 			continue
 		}
-		if (f.set == nil || f.variable && !f.kind.fits(n) || !f.set(w, v)) && !l.options {
-			addExtension(w.x, f.name, f.kind, v)
+		k, set := f.kind, f.set
+		if f.variable && !k.fits(n) {
+			k, set = kindOctets, nil
+		}
+		if (set == nil || !set(w, v)) && !l.options {
+			addExtension(w.x, f.name, k, v)
 		}
 	}
 	return o, nil
@@ -101,7 +105,7 @@ func (s *Session) finish(dom *domain, l *layout) {
 		}
 		r.TCPFlags = flow.N(r.TCPFlags.V | w.reverseFlags.V)
 	}
-	ports(w)
+	ports(r, w.x, w.icmp)
 	r.Extensions = w.x.Take()
 }
 
@@ -119,47 +123,51 @@ func own(x *extension.Block, counter *flow.Int, post flow.Int, name string) {
 // ports takes away what a protocol does not have, which exporters with one template for all
 // fill with zeros: ports, TCP flags, the type and code of ICMP. ICMP's are where IPFIX has
 // them, or as one number in the destination port, beside a source port of 0.
-func ports(w *row) {
-	r := w.r
-	icmp := r.Protocol.V == 1 || r.Protocol.V == 58
+func ports(r *flow.Record, x *extension.Block, typeCode flow.Int) {
 	switch {
 	case !r.Protocol.OK:
-		if w.icmp.OK {
-			r.ICMPType, r.ICMPCode = flow.N(w.icmp.V>>8), flow.N(w.icmp.V&255)
+		if typeCode.OK {
+			r.ICMPType, r.ICMPCode = flow.N(typeCode.V>>8), flow.N(typeCode.V&255)
 		}
 		return
-	case icmp && w.icmp.OK && (w.icmp.V != 0 || r.Destination.Port.V == 0 || r.Source.Port.V != 0):
-		r.ICMPType, r.ICMPCode = flow.N(w.icmp.V>>8), flow.N(w.icmp.V&255)
-	case icmp && !r.ICMPType.OK && r.Destination.Port.OK && r.Source.Port.V == 0:
-		r.ICMPType, r.ICMPCode = flow.N(r.Destination.Port.V>>8), flow.N(r.Destination.Port.V&255)
-		r.Destination.Port = flow.Int{}
-	case !icmp:
-		if r.ICMPType.V != 0 || r.ICMPCode.V != 0 || w.icmp.V != 0 {
-			w.x.AddNumber("icmpTypeCode", uint64(r.ICMPType.V<<8|r.ICMPCode.V|w.icmp.V))
-		}
+	case r.Protocol.V == 1 || r.Protocol.V == 58:
+		icmp(r, typeCode)
+	case r.ICMPType.V|r.ICMPCode.V|typeCode.V != 0:
+		x.AddNumber("icmpTypeCode", uint64(r.ICMPType.V<<8|r.ICMPCode.V|typeCode.V))
+		fallthrough
+	default:
 		r.ICMPType, r.ICMPCode = flow.Int{}, flow.Int{}
 	}
-	if icmp && r.ICMPType.OK && r.Destination.Port.V == r.ICMPType.V<<8|r.ICMPCode.V {
-		r.Destination.Port = flow.Int{} // the same once more
-	}
-	if r.Protocol.V != 6 && r.TCPFlags.OK {
-		if r.TCPFlags.V != 0 {
-			w.x.AddNumber("tcpControlBits", uint64(r.TCPFlags.V))
-		}
-		r.TCPFlags = flow.Int{}
-	}
-	switch r.Protocol.V {
-	case 6, 17, 33, 132, 136: // TCP, UDP, DCCP, SCTP, UDP-Lite
+	if r.Protocol.V == 6 {
 		return
 	}
-	for _, p := range []struct {
-		port *flow.Int
-		name string
-	}{{&r.Source.Port, "sourceTransportPort"}, {&r.Destination.Port, "destinationTransportPort"}} {
-		if p.port.V != 0 {
-			w.x.AddNumber(p.name, uint64(p.port.V))
-		}
-		*p.port = flow.Int{}
+	if r.TCPFlags.V != 0 {
+		x.AddNumber("tcpControlBits", uint64(r.TCPFlags.V))
+	}
+	r.TCPFlags = flow.Int{}
+	switch r.Protocol.V {
+	case 17, 33, 132, 136: // UDP, DCCP, SCTP, UDP-Lite
+		return
+	}
+	if r.Source.Port.V != 0 {
+		x.AddNumber("sourceTransportPort", uint64(r.Source.Port.V))
+	}
+	if r.Destination.Port.V != 0 {
+		x.AddNumber("destinationTransportPort", uint64(r.Destination.Port.V))
+	}
+	r.Source.Port, r.Destination.Port = flow.Int{}, flow.Int{}
+}
+
+func icmp(r *flow.Record, typeCode flow.Int) {
+	port := r.Destination.Port
+	switch {
+	case typeCode.OK && (typeCode.V != 0 || port.V == 0 || r.Source.Port.V != 0):
+		r.ICMPType, r.ICMPCode = flow.N(typeCode.V>>8), flow.N(typeCode.V&255)
+	case !r.ICMPType.OK && port.OK && r.Source.Port.V == 0:
+		r.ICMPType, r.ICMPCode = flow.N(port.V>>8), flow.N(port.V&255)
+	}
+	if r.ICMPType.OK && port.V == r.ICMPType.V<<8|r.ICMPCode.V {
+		r.Destination.Port = flow.Int{} // the same once more
 	}
 }
 
@@ -178,20 +186,11 @@ func (s *Session) times(dom *domain) {
 				base = o.base
 			}
 		}
-		for _, u := range []struct {
-			uptime flow.Int
-			to     *flow.Time
-			name   string
-		}{{w.first, &r.Start, "flowStartSysUpTime"}, {w.last, &r.End, "flowEndSysUpTime"}} {
-			switch {
-			case !u.uptime.OK:
-			case base == 0 && w.h.version == IPFIX:
-				w.x.AddNumber(u.name, uint64(u.uptime.V)) // its zero is not known
-			default:
-				var turned bool
-				*u.to, turned = w.h.absolute(u.uptime.V, base)
-				wrapped = wrapped || turned
-			}
+		if w.first.OK {
+			wrapped = w.uptime(&r.Start, w.first.V, base, "flowStartSysUpTime")
+		}
+		if w.last.OK {
+			wrapped = w.uptime(&r.End, w.last.V, base, "flowEndSysUpTime") || wrapped
 		}
 		if wrapped {
 			r.TimeQuality = "uptime_wrap"
@@ -207,30 +206,43 @@ func (s *Session) times(dom *domain) {
 			w.x.AddNumber("flowDurationMicroseconds", uint64(w.duration/1e3))
 		}
 	}
+	eventTime(r, w.x, w.observed, w.h.export)
+}
+
+// uptime makes a time of an uptime, and says whether that had wrapped since. Where it is not
+// known when it was zero, it stays as it is.
+func (w *row) uptime(to *flow.Time, uptime int64, base flow.Time, name string) (wrapped bool) {
+	if base == 0 && w.h.version == IPFIX {
+		w.x.AddNumber(name, uint64(uptime))
+		return false
+	}
+	*to, wrapped = w.h.absolute(uptime, base)
+	return wrapped
+}
+
+// eventTime sets the time of the event and what is doubtful of the times.
+func eventTime(r *flow.Record, x *extension.Block, observed, export flow.Time) {
 	if r.Start > r.End && r.End != 0 {
-		w.x.Add(flow.Ext("flowStart", r.Start.String())) // impossible, and not lost
+		x.Add(flow.Ext("flowStart", r.Start.String())) // impossible, and not lost
 		r.Start = 0
 	}
-	r.Observed = w.observed
-	if r.Observed == 0 {
-		r.Observed = w.h.export
+	if r.Observed = observed; observed == 0 {
+		r.Observed = export
 	}
-	switch {
-	case r.End != 0:
-		r.EventTime = r.End
-		if r.Start == 0 {
+	if r.End != 0 {
+		if r.EventTime = r.End; r.Start == 0 {
 			r.TimeQuality = "no_start"
 		}
+		return
+	}
+	r.TimeQuality = "no_end"
+	switch {
+	case observed != 0:
+		r.EventTime = observed
+	case r.Start != 0:
+		r.EventTime = r.Start
 	default:
-		r.TimeQuality = "no_end"
-		switch {
-		case w.observed != 0:
-			r.EventTime = w.observed
-		case r.Start != 0:
-			r.EventTime = r.Start
-		default:
-			r.EventTime = w.h.export
-		}
+		r.EventTime = export
 	}
 }
 
@@ -258,20 +270,23 @@ func (h *header) absolute(uptime int64, base flow.Time) (t flow.Time, wrapped bo
 // number as an extension then, and else by the number.
 func (s *Session) interfaces(dom *domain) {
 	w := &s.row
-	name := func(index flow.Int, element string) string {
-		if !index.OK {
-			return ""
-		}
-		if o := s.need(dom.options.interfaces[index.V]); o != nil {
-			w.x.AddNumber(element, uint64(index.V))
-			return o.text
-		}
-		return w.x.Number(uint64(index.V))
+	if w.ingress.OK {
+		w.r.IngressInterface = s.interfaceText(dom, w.ingress.V, "ingressInterface")
 	}
-	w.r.IngressInterface, w.r.EgressInterface = name(w.ingress, "ingressInterface"), name(w.egress, "egressInterface")
+	if w.egress.OK {
+		w.r.EgressInterface = s.interfaceText(dom, w.egress.V, "egressInterface")
+	}
 	if w.interfaceName != "" {
 		w.x.Add(flow.Ext("interfaceName", w.interfaceName))
 	}
+}
+
+func (s *Session) interfaceText(dom *domain, index int64, element string) string {
+	if o := dom.options.interfaces[index]; o != nil {
+		s.x.AddNumber(element, uint64(index))
+		return s.need(o).text
+	}
+	return s.x.Number(uint64(index))
 }
 
 // applications names the application by its id (RFC 6759: a byte for who numbered it, then

@@ -2,9 +2,9 @@ package netflow
 
 import (
 	"encoding/binary"
-	"slices"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/datagram"
 )
 
 const (
@@ -16,8 +16,8 @@ const (
 // observation domain is engine type times 256 plus engine id. A sampling interval of 0 says
 // nothing. Bytes behind the claimed records are not read.
 //
-// A record's id is made of the exporter's address, the header's times, sequence number and
-// engine, its index and its bytes.
+// A record's id is made of the exporter's address, the datagram from the header's times to
+// the last record (the uptime is before that), and the record's index.
 //
 // Source: https://www.cisco.com/c/en/us/td/docs/net_mgmt/netflow_collection_engine/3-6/user/guide/format.html
 func (s *Session) decodeV5(d *Datagram, h *header, out *Output) error {
@@ -30,43 +30,55 @@ func (s *Session) decodeV5(d *Datagram, h *header, out *Output) error {
 	s.restart(dom, h, out)
 	be := binary.BigEndian
 	rate := int64(be.Uint16(d.Data[22:]) & 0x3fff)
-	out.Records = slices.Grow(out.Records, h.count)
-	for i := range h.count {
+	ids := s.hashed(V5, d.Data[8:h.end])
+	out.Records = datagram.Append(out.Records, h.count)
+	records := out.Records[len(out.Records)-h.count:]
+	for i := range records {
 		o := h.size + i*v5RecordSize
-		b := d.Data[o : o+v5RecordSize : o+v5RecordSize]
-		var r *flow.Record
-		out.Records, r = d.Append(out.Records, "netflow5", o)
-		s.row = row{r: r, x: &s.x, h: h}
-		w := &s.row
+		r := &records[i]
+		d.Fill(r, "netflow5", o)
+		r.ID = ids.record(i)
 		r.Exporter.IP, r.Exporter.ObservationDomain = s.exporter, flow.N(int64(h.domain))
-
-		src, dst := &r.Source, &r.Destination
-		src.IP.Len, dst.IP.Len = 4, 4
-		copy(src.IP.B[:], b[0:4])
-		copy(dst.IP.B[:], b[4:8])
-		if !allZero(b[8:12]) {
-			addExtension(w.x, "ipNextHopIPv4Address", kindIPv4, b[8:12])
-		}
-		w.ingress, w.egress = flow.N(int64(be.Uint16(b[12:]))), flow.N(int64(be.Uint16(b[14:])))
-		src.Packets, src.Bytes = flow.N(int64(be.Uint32(b[16:]))), flow.N(int64(be.Uint32(b[20:])))
-		w.first, w.last = flow.N(int64(be.Uint32(b[24:]))), flow.N(int64(be.Uint32(b[28:])))
-		src.Port, dst.Port = flow.N(int64(be.Uint16(b[32:]))), flow.N(int64(be.Uint16(b[34:])))
-		r.TCPFlags, r.Protocol, r.TypeOfService = flow.N(int64(b[37])), flow.N(int64(b[38])), flow.N(int64(b[39]))
-		asn(&src.ASN, b[40:42])
-		asn(&dst.ASN, b[42:44])
-		src.PrefixLength, dst.PrefixLength = flow.N(int64(b[44])), flow.N(int64(b[45]))
-		s.finish(dom, v5Layout)
+		r.CounterSemantics, r.ByteLayer = "delta", "ip"
 		if rate > 0 {
 			r.SamplingRate, r.SamplingSource = flow.N(rate), "header"
 		}
-		var place [4]byte
-		be.PutUint32(place[:], uint32(i))
-		r.ID = flow.NewID("netflow5", s.exporter.B[:s.exporter.Len], d.Data[8:22], place[:], b)
+		s.v5Record(r, h, (*[v5RecordSize]byte)(d.Data[o:]))
 	}
 	out.Counts.Records += int64(h.count)
 	dom.sequence.count(h, h.count, true, &out.Counts)
 	return nil
 }
 
-// v5Layout says what v5's counters count.
-var v5Layout = &layout{semantics: "delta", byteLayer: "ip"}
+func (s *Session) v5Record(r *flow.Record, h *header, b *[v5RecordSize]byte) {
+	be := binary.BigEndian
+	src, dst := &r.Source, &r.Destination
+	src.IP.Len, dst.IP.Len = 4, 4
+	copy(src.IP.B[:4], b[0:4])
+	copy(dst.IP.B[:4], b[4:8])
+	if be.Uint32(b[8:]) != 0 {
+		hop := flow.IP{Len: 4}
+		copy(hop.B[:4], b[8:12])
+		s.x.Add(flow.Ext("ipNextHopIPv4Address", s.x.IP(hop)))
+	}
+	r.IngressInterface, r.EgressInterface = s.x.Number(uint64(be.Uint16(b[12:]))), s.x.Number(uint64(be.Uint16(b[14:])))
+	src.Packets, src.Bytes = flow.N(int64(be.Uint32(b[16:]))), flow.N(int64(be.Uint32(b[20:])))
+	start, first := h.absolute(int64(be.Uint32(b[24:])), 0)
+	end, last := h.absolute(int64(be.Uint32(b[28:])), 0)
+	r.Start, r.End = start, end
+	if first || last {
+		r.TimeQuality = "uptime_wrap"
+	}
+	src.Port, dst.Port = flow.N(int64(be.Uint16(b[32:]))), flow.N(int64(be.Uint16(b[34:])))
+	r.TCPFlags, r.Protocol, r.TypeOfService = flow.N(int64(b[37])), flow.N(int64(b[38])), flow.N(int64(b[39]))
+	if v := be.Uint16(b[40:]); v != 0 {
+		src.ASN = flow.N(int64(v))
+	}
+	if v := be.Uint16(b[42:]); v != 0 {
+		dst.ASN = flow.N(int64(v))
+	}
+	src.PrefixLength, dst.PrefixLength = flow.N(int64(b[44])), flow.N(int64(b[45]))
+	eventTime(r, &s.x, 0, h.export)
+	ports(r, &s.x, flow.Int{})
+	r.Extensions = s.x.Take()
+}

@@ -131,11 +131,9 @@ func text(w *row, to *string, b []byte) bool {
 	return true
 }
 
-// addExtension keeps a value for which the record has no field.
+// addExtension keeps a value for which the record has no field. It has a length that its
+// kind allows.
 func addExtension(x *extension.Block, name string, k kind, b []byte) {
-	if !k.fits(len(b)) {
-		k = kindOctets
-	}
 	switch k {
 	case kindUnsigned:
 		x.AddNumber(name, number(b))

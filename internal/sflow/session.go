@@ -113,8 +113,9 @@ func (s *Session) decode(d *Datagram, out *Output) error {
 		}
 		switch kind {
 		case 1, 3:
-			var r *flow.Record
-			out.Records, r = d.Append(out.Records, "sflow", offset)
+			out.Records = datagram.Append(out.Records, 1)
+			r := &out.Records[len(out.Records)-1]
+			d.Fill(r, "sflow", offset)
 			r.EventTime, r.TimeQuality = d.Received, "no_end"
 			r.Exporter.IP, r.Exporter.ObservationDomain = exporter, flow.N(int64(sub))
 			if err := s.flowSample(r, body, kind == 3); err != nil {
