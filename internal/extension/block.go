@@ -1,0 +1,202 @@
+// Package extension makes the extensions of records without an allocation for each.
+package extension
+
+import (
+	"encoding/binary"
+	"math"
+	"strconv"
+	"unicode/utf8"
+	"unsafe"
+
+	"github.com/flowbeam/flowbeam/flow"
+)
+
+const (
+	listBlock = 256      // extensions
+	textBlock = 16 << 10 // bytes
+)
+
+// Block hands out the extensions of one record after the other, and the strings in them,
+// as parts of a few larger allocations. What it gave is never written again. Values that
+// come again, as interfaces, next hops and MAC addresses do, have the text that was made
+// for them before. The zero Block is ready; one goroutine at a time uses it.
+type Block struct {
+	list []flow.Extension
+	n    int // of the current record
+	text []byte
+
+	numbers [cached]entry[uint64]
+	macs    [cached]entry[uint64]
+	v4      [cached]entry[uint32]
+	v6      [cached]entry[flow.IP]
+}
+
+// cached is how many texts of a kind are remembered, a power of two. A value has one place:
+// the one that comes later has it.
+const cached = 256
+
+const digits = "0123456789abcdef"
+
+type entry[K comparable] struct {
+	key  K
+	text string // "" = the place is empty
+}
+
+// place is where a value is remembered.
+func place(v uint64) uint64 { return v * 0x9e3779b97f4a7c15 >> 56 }
+
+// Add adds an extension to the current record.
+func (b *Block) Add(e flow.Extension) {
+	if b.n == len(b.list) {
+		fresh := make([]flow.Extension, max(listBlock, 2*b.n))
+		copy(fresh, b.list[:b.n])
+		b.list = fresh
+	}
+	b.list[b.n] = e
+	b.n++
+}
+
+// Take ends the current record and returns its extensions, nil where it has none. The
+// slice is as long as its capacity: appending copies it.
+func (b *Block) Take() []flow.Extension {
+	if b.n == 0 {
+		return nil
+	}
+	out := b.list[:b.n:b.n]
+	b.list, b.n = b.list[b.n:], 0
+	return out
+}
+
+// Drop forgets what was added for a record that failed.
+func (b *Block) Drop() { b.n = 0 }
+
+// room makes place for n bytes of text and returns where it begins.
+func (b *Block) room(n int) int {
+	if cap(b.text)-len(b.text) < n {
+		b.text = make([]byte, 0, max(textBlock, n))
+	}
+	return len(b.text)
+}
+
+// since is the text from where room said.
+func (b *Block) since(start int) string {
+	if start == len(b.text) {
+		return ""
+	}
+	return unsafe.String(&b.text[start], len(b.text)-start)
+}
+
+// String copies p.
+func (b *Block) String(p []byte) string {
+	start := b.room(len(p))
+	b.text = append(b.text, p...)
+	return b.since(start)
+}
+
+// Hex is p in lower-case hexadecimal.
+func (b *Block) Hex(p []byte) string {
+	start := b.room(2 * len(p))
+	for _, c := range p {
+		b.text = append(b.text, digits[c>>4], digits[c&15])
+	}
+	return b.since(start)
+}
+
+// Number is v in decimal.
+func (b *Block) Number(v uint64) string {
+	if v < 100 {
+		return strconv.Itoa(int(v)) // a constant of strconv
+	}
+	e := &b.numbers[place(v)]
+	if e.key != v {
+		start := b.room(20)
+		b.text = strconv.AppendUint(b.text, v, 10)
+		e.key, e.text = v, b.since(start)
+	}
+	return e.text
+}
+
+// MAC is the text of a 48-bit address, aa:bb:cc:dd:ee:ff. p has six bytes.
+func (b *Block) MAC(p []byte) string {
+	v := uint64(binary.BigEndian.Uint16(p))<<32 | uint64(binary.BigEndian.Uint32(p[2:6]))
+	e := &b.macs[place(v)]
+	if e.key != v || e.text == "" {
+		start := b.room(17)
+		for i, c := range p[:6] {
+			if i > 0 {
+				b.text = append(b.text, ':')
+			}
+			b.text = append(b.text, digits[c>>4], digits[c&15])
+		}
+		e.key, e.text = v, b.since(start)
+	}
+	return e.text
+}
+
+// IP is the text of a present address.
+func (b *Block) IP(ip flow.IP) string {
+	le := binary.LittleEndian
+	if ip.Len == 4 {
+		v := le.Uint32(ip.B[:4])
+		e := &b.v4[place(uint64(v))]
+		if e.key != v || e.text == "" {
+			e.key, e.text = v, b.address(ip)
+		}
+		return e.text
+	}
+	e := &b.v6[place(le.Uint64(ip.B[:8])^le.Uint64(ip.B[8:]))]
+	if e.key != ip {
+		e.key, e.text = ip, b.address(ip)
+	}
+	return e.text
+}
+
+func (b *Block) address(ip flow.IP) string {
+	start := b.room(48)
+	b.text = ip.Append(b.text)
+	return b.since(start)
+}
+
+// AddNumber adds an unsigned number. One beyond 63 bits, which flow's integers can't hold,
+// is added as a string of digits.
+func (b *Block) AddNumber(name string, v uint64) {
+	e := flow.Extension{Name: name, Text: b.Number(v), Kind: flow.ExtInt}
+	if v > math.MaxInt64 {
+		e.Kind = flow.ExtString
+	}
+	b.Add(e)
+}
+
+// AddText adds a string as it is where it is UTF-8 without NUL, which some stores refuse,
+// and else in hexadecimal. NULs at its end are padding.
+func (b *Block) AddText(name string, p []byte) {
+	p = Unpadded(p)
+	if !Printable(p) {
+		b.Add(flow.Ext(name, b.Hex(p)))
+		return
+	}
+	b.Add(flow.Ext(name, b.String(p)))
+}
+
+// Printable says whether p is UTF-8 without NUL.
+func Printable(p []byte) bool {
+	for _, c := range p {
+		if c == 0 {
+			return false
+		}
+	}
+	return utf8.Valid(p)
+}
+
+// Unpadded is p without the NULs at its end.
+func Unpadded(p []byte) []byte {
+	for len(p) > 0 && p[len(p)-1] == 0 {
+		p = p[:len(p)-1]
+	}
+	return p
+}
+
+// Float is an extension of a finite number.
+func Float(name string, v float64) flow.Extension {
+	return flow.Extension{Name: name, Text: strconv.FormatFloat(v, 'g', -1, 64), Kind: flow.ExtFloat}
+}
