@@ -79,6 +79,48 @@ func BenchmarkAWS(b *testing.B) {
 	benchOther(b, "struct by strings.Split", lines, splitBy(" ", 14))
 }
 
+func BenchmarkSuricata(b *testing.B) {
+	type event struct {
+		Timestamp string `json:"timestamp"`
+		FlowID    int64  `json:"flow_id"`
+		Interface string `json:"in_iface"`
+		Type      string `json:"event_type"`
+		Source    string `json:"src_ip"`
+		SPort     int64  `json:"src_port"`
+		Dest      string `json:"dest_ip"`
+		DPort     int64  `json:"dest_port"`
+		Proto     string `json:"proto"`
+		App       string `json:"app_proto"`
+		Flow      struct {
+			PacketsToServer int64  `json:"pkts_toserver"`
+			PacketsToClient int64  `json:"pkts_toclient"`
+			BytesToServer   int64  `json:"bytes_toserver"`
+			BytesToClient   int64  `json:"bytes_toclient"`
+			Start           string `json:"start"`
+			End             string `json:"end"`
+			Age             int64  `json:"age"`
+			State           string `json:"state"`
+			Reason          string `json:"reason"`
+			Alerted         bool   `json:"alerted"`
+		} `json:"flow"`
+		CommunityID string `json:"community_id"`
+		TCP         struct {
+			Flags   string `json:"tcp_flags"`
+			FlagsTS string `json:"tcp_flags_ts"`
+			FlagsTC string `json:"tcp_flags_tc"`
+			SYN     bool   `json:"syn"`
+			FIN     bool   `json:"fin"`
+			PSH     bool   `json:"psh"`
+			ACK     bool   `json:"ack"`
+			State   string `json:"state"`
+		} `json:"tcp"`
+		Host string `json:"host"`
+	}
+	lines := benchLines("suricata", "1300000000000001", "13000000000%05d")
+	benchFormat(b, "suricata", lines)
+	benchOther(b, "struct by encoding/json/v2", lines, func(l []byte) error { var r event; return jsonv2.Unmarshal(l, &r) })
+}
+
 func BenchmarkFlowbeam(b *testing.B) {
 	in := sampleBatch("zeek")
 	out, _ := newFn(b, parseFn{CommunityID: true}).parse(&in)

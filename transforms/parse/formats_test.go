@@ -29,6 +29,7 @@ var samples = map[string]struct{ header, line string }{
 	"aws_vpc": {
 		awsDefault + "\n", "2 123456789012 eni-0a1b2c3d4e5f60001 10.0.1.10 10.0.2.20 49152 443 6 20 4249 1768478400 1768478458 ACCEPT OK",
 	},
+	"suricata": {"", suricataFlow},
 	"flowbeam": {
 		"", `{"record_id":"000102030405060708090a0b0c0d0e0f","revision":3,"event_time":"2026-01-15T12:00:00Z","format":"canopus","late":false,"source_ip":"10.0.0.1"}`,
 	},
@@ -61,6 +62,7 @@ func TestRecordIDsAreGolden(t *testing.T) {
 		"zeek":      "931f531f01129491e2bba0a6bda54af2",
 		"zeek_json": "2812e4c1ac89dcd44d92a62361a0455c",
 		"aws_vpc":   "f6efc89b5cc6d252d19aa3a445d6e92b",
+		"suricata":  "3924a4db72b83b5a664a16135a17b141",
 		"flowbeam":  "000102030405060708090a0b0c0d0e0f",
 	} {
 		in := sampleBatch(format)

@@ -67,6 +67,7 @@ func fuzzFormat(f *testing.F, format string, sameTime bool) {
 func FuzzZeek(f *testing.F)     { fuzzFormat(f, "zeek", true) }
 func FuzzZeekJSON(f *testing.F) { fuzzFormat(f, "zeek_json", false) }
 func FuzzAWS(f *testing.F)      { fuzzFormat(f, "aws_vpc", false) }
+func FuzzSuricata(f *testing.F) { fuzzFormat(f, "suricata", false) }
 func FuzzFlowbeam(f *testing.F) { fuzzFormat(f, "flowbeam", false) }
 
 func FuzzDecimal(f *testing.F) {
