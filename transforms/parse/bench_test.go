@@ -1,8 +1,11 @@
 package parse
 
 import (
+	"bytes"
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -121,6 +124,12 @@ func BenchmarkSuricata(b *testing.B) {
 	benchOther(b, "struct by encoding/json/v2", lines, func(l []byte) error { var r event; return jsonv2.Unmarshal(l, &r) })
 }
 
+func BenchmarkArgus(b *testing.B) {
+	lines := benchLines("argus", ",50000,", ",%d,")
+	benchFormat(b, "argus", lines)
+	benchOther(b, "struct by encoding/csv", lines, structByCSV(16))
+}
+
 func BenchmarkFlowbeam(b *testing.B) {
 	in := sampleBatch("zeek")
 	out, _ := newFn(b, parseFn{CommunityID: true}).parse(&in)
@@ -191,6 +200,34 @@ func measure(b *testing.B, batch func()) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchRecords, "ns/record")
 	b.ReportMetric(allocs/benchRecords, "allocs/record")
+}
+
+// structByCSV reads lines as one file by encoding/csv into a struct of texts and numbers.
+func structByCSV(columns int) func([]byte) error {
+	type row struct {
+		text    [64]string
+		numbers [64]float64
+	}
+	in := new(bytes.Buffer)
+	r := csv.NewReader(in)
+	r.ReuseRecord, r.FieldsPerRecord = true, columns
+	return func(l []byte) error {
+		in.Write(l)
+		in.WriteByte('\n')
+		fields, err := r.Read()
+		if err != nil {
+			return err
+		}
+		var out row
+		for i, f := range fields {
+			if n, err := strconv.ParseFloat(f, 64); err == nil {
+				out.numbers[i] = n
+			} else {
+				out.text[i] = f
+			}
+		}
+		return nil
+	}
 }
 
 func splitBy(separator string, n int) func([]byte) error {

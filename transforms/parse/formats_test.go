@@ -30,10 +30,14 @@ var samples = map[string]struct{ header, line string }{
 		awsDefault + "\n", "2 123456789012 eni-0a1b2c3d4e5f60001 10.0.1.10 10.0.2.20 49152 443 6 20 4249 1768478400 1768478458 ACCEPT OK",
 	},
 	"suricata": {"", suricataFlow},
+	"argus":    {argusHeader, argusLine},
 	"flowbeam": {
 		"", `{"record_id":"000102030405060708090a0b0c0d0e0f","revision":3,"event_time":"2026-01-15T12:00:00Z","format":"canopus","late":false,"source_ip":"10.0.0.1"}`,
 	},
 }
+
+// needsHeader are the formats whose lines can't be known without their header.
+var needsHeader = map[string]bool{"zeek": true, "argus": true}
 
 func sampleBatch(format string) flow.RawBatch {
 	s := samples[format]
@@ -62,6 +66,7 @@ func TestRecordIDsAreGolden(t *testing.T) {
 		"zeek":      "931f531f01129491e2bba0a6bda54af2",
 		"zeek_json": "2812e4c1ac89dcd44d92a62361a0455c",
 		"aws_vpc":   "f6efc89b5cc6d252d19aa3a445d6e92b",
+		"argus":     "ce1844c0a32fb5abd51422b4ef8963f6",
 		"suricata":  "3924a4db72b83b5a664a16135a17b141",
 		"flowbeam":  "000102030405060708090a0b0c0d0e0f",
 	} {
@@ -108,8 +113,8 @@ func TestDetection(t *testing.T) {
 		if got, err := flow.DetectFormat([]byte(head)); got != format {
 			t.Errorf("a file of %s is detected as %q, %v", format, got, err)
 		}
-		if format == "zeek" {
-			continue // its lines say nothing without the header
+		if needsHeader[format] {
+			continue // its lines say nothing without it
 		}
 		if got, err := flow.DetectFormat([]byte(s.line)); got != format {
 			t.Errorf("a message of %s is detected as %q, %v", format, got, err)
@@ -125,7 +130,7 @@ func TestDetection(t *testing.T) {
 func TestWrongFormatNamesWhatItLooksLike(t *testing.T) {
 	for declared := range samples {
 		for is, s := range samples {
-			if is == declared || is == "zeek" {
+			if is == declared || needsHeader[is] {
 				continue
 			}
 			in := rawBatch(declared, s.line)
@@ -195,7 +200,7 @@ func TestCutInputNeverPanics(t *testing.T) {
 }
 
 func TestHeaderIsFoundWhole(t *testing.T) {
-	for _, format := range []string{"zeek", "aws_vpc"} {
+	for _, format := range []string{"zeek", "aws_vpc", "argus"} {
 		s := samples[format]
 		info, _ := flow.FormatNamed(format)
 		for _, tail := range []string{"", s.line, s.line + "\n" + s.line} {

@@ -68,6 +68,7 @@ func FuzzZeek(f *testing.F)     { fuzzFormat(f, "zeek", true) }
 func FuzzZeekJSON(f *testing.F) { fuzzFormat(f, "zeek_json", false) }
 func FuzzAWS(f *testing.F)      { fuzzFormat(f, "aws_vpc", false) }
 func FuzzSuricata(f *testing.F) { fuzzFormat(f, "suricata", false) }
+func FuzzArgus(f *testing.F)    { fuzzFormat(f, "argus", false) }
 func FuzzFlowbeam(f *testing.F) { fuzzFormat(f, "flowbeam", false) }
 
 func FuzzDecimal(f *testing.F) {

@@ -349,7 +349,7 @@ func (e *suricataEvent) finish() error {
 	case r.Start != 0 && r.End != 0 && r.End < r.Start:
 		return flow.Reject(flow.ReasonValue, "%s.end: %v is before start, %v", e.typ, r.End, r.Start)
 	}
-	if err := endOrStart(r, e.typ+".end"); err != nil {
+	if err := endOrStart(r, "end"); err != nil {
 		return err
 	}
 	switch e.reason {

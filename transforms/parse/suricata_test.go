@@ -88,7 +88,7 @@ func TestSuricataReasons(t *testing.T) {
 		{"a start without offset", with(`01-15T13:00:00.000001+0100`, `01-15T13:00:00.000001`), flow.ReasonField, "flow.start: want an RFC 3339 time"},
 		{"a start that is a number", with(`"start":"2026-01-15T13:00:00.000001+0100"`, `"start":1`), flow.ReasonField, "flow.start"},
 		{"an end before the start", with(`13:00:01.500001`, `12:59:01.500001`), flow.ReasonValue, "flow.end"},
-		{"neither start nor end", strings.NewReplacer(`"start"`, `"a"`, `"end"`, `"b"`).Replace(suricataFlow), flow.ReasonField, "flow.end: missing"},
+		{"neither start nor end", strings.NewReplacer(`"start"`, `"a"`, `"end"`, `"b"`).Replace(suricataFlow), flow.ReasonField, "end: missing"},
 		{"a port beyond 16 bits", with("50000", "65536"), flow.ReasonValue, "src_port"},
 		{"a port as text", with("50000", `"50000"`), flow.ReasonField, "src_port: want a number"},
 		{"no source", with(`"src_ip"`, `"source"`), flow.ReasonField, "src_ip: missing"},
