@@ -18,6 +18,11 @@ type FormatInfo struct {
 	// Header returns how many of head's first bytes are header: lines that say how to read
 	// the rest and are no records themselves. nil: the format has none.
 	Header func(head []byte) int
+	// Begins says whether a line is the first one of a record, in formats whose records span
+	// lines. A record then goes on to the line before the next one that begins a record, and
+	// what stands before the first is one record of its own. line has no line end; of one longer
+	// than 1 KiB it may be the start alone. nil: each line is a record.
+	Begins func(line []byte) bool
 	// Timestamp reads a raw record's event time cheaply, without parsing the rest: a
 	// streaming source makes its watermark of it. ok is false where there is none.
 	Timestamp func(header string, data []byte) (t Time, ok bool)

@@ -32,6 +32,8 @@ type lineCutter struct {
 	lo, hi int
 	off    int64 // of buf[lo]
 	err    error // from r; sticky
+
+	begins func([]byte) bool // flow.FormatInfo.Begins; nil: each line is a record
 }
 
 // next returns the next line that is not blank. At the end the error is io.EOF. On any
@@ -46,6 +48,9 @@ func (c *lineCutter) next() (line, error) {
 }
 
 func (c *lineCutter) cut() (line, error) {
+	if c.begins != nil {
+		return c.cutLines()
+	}
 	scanned := 0
 	for {
 		if i := bytes.IndexByte(c.buf[c.lo+scanned:c.hi], '\n'); i >= 0 {

@@ -21,7 +21,11 @@ import (
 // and hash.
 func cutAll(t testing.TB, r io.Reader, max int) []record {
 	t.Helper()
-	c := lineCutter{r: r, max: max}
+	return cutAllWith(t, &lineCutter{r: r, max: max})
+}
+
+func cutAllWith(t testing.TB, c *lineCutter) []record {
+	t.Helper()
 	var out []record
 	for {
 		l, err := c.next()

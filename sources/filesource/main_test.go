@@ -32,6 +32,18 @@ func init() {
 	// "plain" is any text, and must be declared. "headed" has "#" lines before its records.
 	// "clocked" lines begin with their event time in Unix seconds.
 	flow.RegisterFormat(flow.FormatInfo{Name: "plain"})
+	// Records of "blocks" begin with a line that begins with 1, 2 or 3.
+	headed := func(head []byte) int {
+		n := 0
+		for n < len(head) && head[n] == '#' {
+			i := bytes.IndexByte(head[n:], '\n')
+			if i < 0 {
+				return len(head)
+			}
+			n += i + 1
+		}
+		return n
+	}
 	flow.RegisterFormat(flow.FormatInfo{Name: "headed",
 		Detect: func(head []byte) int {
 			if bytes.HasPrefix(head, []byte("#headed")) {
@@ -39,18 +51,9 @@ func init() {
 			}
 			return 0
 		},
-		Header: func(head []byte) int {
-			n := 0
-			for n < len(head) && head[n] == '#' {
-				i := bytes.IndexByte(head[n:], '\n')
-				if i < 0 {
-					return len(head)
-				}
-				n += i + 1
-			}
-			return n
-		},
+		Header: headed,
 	})
+	flow.RegisterFormat(flow.FormatInfo{Name: "blocks", Header: headed, Begins: beginsBlock})
 	flow.RegisterFormat(flow.FormatInfo{Name: "clocked",
 		Timestamp: func(_ string, data []byte) (flow.Time, bool) {
 			f, _, _ := bytes.Cut(data, []byte(" "))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/flowbeam/flowbeam/flow"
@@ -91,9 +92,9 @@ func (p *part) open(ctx context.Context, start int64) error {
 	}
 	switch {
 	case start <= body:
-		p.cut = lineCutter{r: stream, max: p.c.MaxLine, buf: head, lo: int(body), hi: len(head), off: body, err: err}
+		p.cut = lineCutter{r: stream, max: p.c.MaxLine, buf: head, lo: int(body), hi: len(head), off: body, err: err, begins: p.info.Begins}
 	case p.whole:
-		p.cut = lineCutter{r: stream, max: p.c.MaxLine, buf: head, lo: int(body), hi: len(head), off: body, err: err}
+		p.cut = lineCutter{r: stream, max: p.c.MaxLine, buf: head, lo: int(body), hi: len(head), off: body, err: err, begins: p.info.Begins}
 		return p.skipTo(start)
 	default:
 		p.Close()
@@ -103,8 +104,11 @@ func (p *part) open(ctx context.Context, start int64) error {
 		if stored, err = p.source(ctx, start-1); err != nil {
 			return err
 		}
-		p.cut = lineCutter{r: stored, max: p.c.MaxLine, off: start - 1}
+		p.cut = lineCutter{r: stored, max: p.c.MaxLine, off: start - 1, begins: p.info.Begins}
 		if err := p.cut.skip(); err != nil {
+			return p.fail(err, start, nil)
+		}
+		if err := p.cut.align(); err != nil {
 			return p.fail(err, start, nil)
 		}
 	}
@@ -197,9 +201,23 @@ func (p *part) readHeader(head []byte, readErr error) (body int64, err error) {
 		return 0, p.failAs(flow.ReasonFormat, fmt.Errorf("the header is longer than %d bytes", headBytes), 0, head, p.file.Size)
 	}
 	if n > 0 {
-		p.origin.Header = string(text[:n])
+		p.origin.Header = directives(p.origin.Header) + string(text[:n])
 	}
 	return skipped + int64(n), nil
+}
+
+// directives are the lines at a declared header's start that say of all files what their
+// own headers can't, such as the zone of their times: they begin with "#timezone".
+func directives(declared string) string {
+	n := 0
+	for strings.HasPrefix(declared[n:], "#timezone") {
+		i := strings.IndexByte(declared[n:], '\n')
+		if i < 0 {
+			return declared + "\n"
+		}
+		n += i + 1
+	}
+	return declared[:n]
 }
 
 // skipTo passes over the lines before start.
@@ -211,6 +229,9 @@ func (p *part) skipTo(start int64) error {
 		if p.cut.err == io.EOF && p.cut.lo == p.cut.hi {
 			return nil
 		}
+	}
+	if err := p.cut.align(); err != nil {
+		return p.fail(err, p.cut.off, nil)
 	}
 	return nil
 }

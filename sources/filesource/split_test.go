@@ -15,6 +15,12 @@ import (
 // Whatever the runner splits and when, and wherever the source pauses, each line is read
 // once.
 func TestEachLineIsReadOnceHoweverTheRunnerSplits(t *testing.T) {
+	readOnceHoweverSplit(t, "", oracle)
+}
+
+// readOnceHoweverSplit reads files of a format in random ranges and compares with what want
+// cuts them into.
+func readOnceHoweverSplit(t *testing.T, format string, want func(source string, text []byte, body int) []record) {
 	dir := t.TempDir()
 	for seed := range uint64(60) {
 		r := rand.New(rand.NewPCG(seed, 7))
@@ -29,7 +35,7 @@ func TestEachLineIsReadOnceHoweverTheRunnerSplits(t *testing.T) {
 		}
 		t.Run(fmt.Sprintf("seed %d, %s", seed, name), func(t *testing.T) {
 			path := write(t, dir, fmt.Sprintf("%d.log", seed), data)
-			c, err := newConfig([]Option{BatchRecords(1 + r.IntN(20)), BatchBytes(1 + r.IntN(2000)), SplitBytes(int64(1 + r.IntN(len(text))))})
+			c, err := newConfig([]Option{Format(format), BatchRecords(1 + r.IntN(20)), BatchBytes(1 + r.IntN(2000)), SplitBytes(int64(1 + r.IntN(len(text))))})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,7 +81,7 @@ func TestEachLineIsReadOnceHoweverTheRunnerSplits(t *testing.T) {
 					t.Fatalf("range %v is not done: %v, %v", rest, rt.Rt, rt.GetError())
 				}
 			}
-			if d := cmp.Diff(oracle(path, text, len(header)), got.records(), cmpRecords); d != "" {
+			if d := cmp.Diff(want(path, text, len(header)), got.records(), cmpRecords); d != "" {
 				t.Fatal(d)
 			}
 			if fn.files != 1 || fn.stored != f.Size || len(got.failures) > 0 {

@@ -130,6 +130,40 @@ func BenchmarkArgus(b *testing.B) {
 	benchOther(b, "struct by encoding/csv", lines, structByCSV(16))
 }
 
+func BenchmarkNfdump(b *testing.B) {
+	lines := benchLines("nfdump", ",50000,", ",%d,")
+	benchFormat(b, "nfdump", lines)
+	benchOther(b, "struct by encoding/csv", lines, structByCSV(48))
+}
+
+func BenchmarkNfdumpJSON(b *testing.B) {
+	type object struct {
+		Type     string `json:"type"`
+		Sampled  int64  `json:"sampled"`
+		Exporter int64  `json:"export_sysid"`
+		First    string `json:"first"`
+		Last     string `json:"last"`
+		Received string `json:"received"`
+		Packets  int64  `json:"in_packets"`
+		Bytes    int64  `json:"in_bytes"`
+		Proto    int64  `json:"proto"`
+		Flags    string `json:"tcp_flags"`
+		SPort    int64  `json:"src_port"`
+		DPort    int64  `json:"dst_port"`
+		TOS      int64  `json:"src_tos"`
+		Source   string `json:"src4_addr"`
+		Dest     string `json:"dst4_addr"`
+		Input    int64  `json:"input_snmp"`
+		Output   int64  `json:"output_snmp"`
+		SAS      int64  `json:"src_as"`
+		DAS      int64  `json:"dst_as"`
+		Label    string `json:"label"`
+	}
+	lines := benchLines("nfdump_json", ": 50000", ": %d")
+	benchFormat(b, "nfdump_json", lines)
+	benchOther(b, "struct by encoding/json/v2", lines, func(l []byte) error { var r object; return jsonv2.Unmarshal(l, &r) })
+}
+
 func BenchmarkFlowbeam(b *testing.B) {
 	in := sampleBatch("zeek")
 	out, _ := newFn(b, parseFn{CommunityID: true}).parse(&in)

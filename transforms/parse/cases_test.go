@@ -79,7 +79,7 @@ func golden(t *testing.T, path string, got []byte) {
 }
 
 // readAsSource cuts a file into raw records as a file source does: the header, found by
-// the format, then lines with their offsets.
+// the format, then lines, or what a format makes of them, with their offsets.
 func readAsSource(t testing.TB, format, header string, data []byte) flow.RawBatch {
 	t.Helper()
 	name := format
@@ -91,7 +91,8 @@ func readAsSource(t testing.TB, format, header string, data []byte) flow.RawBatc
 	}
 	in := flow.RawBatch{Origin: flow.Origin{Format: format, Header: header}}
 	start := 0
-	if info, ok := flow.FormatNamed(name); ok && info.Header != nil && header == "" {
+	info, _ := flow.FormatNamed(name)
+	if info.Header != nil && header == "" {
 		start = info.Header(data)
 		in.Origin.Header = string(data[:start])
 	}
@@ -99,6 +100,13 @@ func readAsSource(t testing.TB, format, header string, data []byte) flow.RawBatc
 		end := len(data)
 		if n := bytes.IndexByte(data[start:], '\n'); n >= 0 {
 			end = start + n + 1
+		}
+		for info.Begins != nil && end < len(data) && !info.Begins(bytes.SplitN(data[end:], []byte("\n"), 2)[0]) {
+			n := bytes.IndexByte(data[end:], '\n')
+			if n < 0 {
+				n = len(data) - end - 1
+			}
+			end += n + 1
 		}
 		in.Records = append(in.Records, flow.Raw{Data: bytes.TrimSuffix(data[start:end], []byte("\n")), Offset: flow.N(int64(start)), Time: 1_700_000_000e9})
 		start = end

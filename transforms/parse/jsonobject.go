@@ -281,6 +281,13 @@ func (d *jsonScanner) end() scanResult {
 
 // skip goes past white space and returns the byte there, 0 at the end.
 func (d *jsonScanner) skip() byte {
+	if d.i < len(d.s) && d.s[d.i] > ' ' {
+		return d.s[d.i]
+	}
+	return d.skipSpace()
+}
+
+func (d *jsonScanner) skipSpace() byte {
 	for ; d.i < len(d.s); d.i++ {
 		if c := d.s[d.i]; !isSpace(c) {
 			return c

@@ -30,20 +30,7 @@ func parseFile(t *testing.T, path string) (flow.Batch, []flow.Failure, sums) {
 // parseFileOf is parseFile of a file that has so many records a second time.
 func parseFileOf(t *testing.T, path string, again int) (flow.Batch, []flow.Failure, sums) {
 	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.HasSuffix(path, ".gz") {
-		zr, err := gzip.NewReader(bytes.NewReader(data))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if data, err = io.ReadAll(zr); err != nil {
-			t.Fatal(err)
-		}
-	}
-	in := readAsSource(t, "", "", data)
+	in := readAsSource(t, "", "", readFile(t, path))
 	f := newFn(t, parseFn{CommunityID: true})
 	out, bad := f.parse(&in)
 	s := sums{records: int64(len(out.Records)), gaps: f.n.gaps, failed: f.n.failed}
@@ -61,6 +48,25 @@ func parseFileOf(t *testing.T, path string, again int) (flow.Batch, []flow.Failu
 		t.Errorf("read %d is not records %d + gaps %d + failed %d", f.n.read, s.records, s.gaps, s.failed)
 	}
 	return out, bad, s
+}
+
+// readFile reads a file, decompressed where its name says that it is compressed.
+func readFile(t *testing.T, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.HasSuffix(path, ".gz") {
+		zr, err := gzip.NewReader(bytes.NewReader(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if data, err = io.ReadAll(zr); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return data
 }
 
 func TestZeekConnLogs(t *testing.T) {
