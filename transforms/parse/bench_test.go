@@ -164,6 +164,36 @@ func BenchmarkNfdumpJSON(b *testing.B) {
 	benchOther(b, "struct by encoding/json/v2", lines, func(l []byte) error { var r object; return jsonv2.Unmarshal(l, &r) })
 }
 
+func BenchmarkPmacct(b *testing.B) {
+	type object struct {
+		Type     string `json:"event_type"`
+		Peer     string `json:"peer_ip_src"`
+		Input    int64  `json:"iface_in"`
+		Output   int64  `json:"iface_out"`
+		SAS      int64  `json:"as_src"`
+		DAS      int64  `json:"as_dst"`
+		VLAN     int64  `json:"vlan"`
+		Source   string `json:"ip_src"`
+		Dest     string `json:"ip_dst"`
+		SPort    int64  `json:"port_src"`
+		DPort    int64  `json:"port_dst"`
+		Flags    string `json:"tcp_flags"`
+		Proto    string `json:"ip_proto"`
+		TOS      int64  `json:"tos"`
+		Sampling int64  `json:"sampling_rate"`
+		Start    string `json:"timestamp_start"`
+		End      string `json:"timestamp_end"`
+		Inserted string `json:"stamp_inserted"`
+		Updated  string `json:"stamp_updated"`
+		Packets  int64  `json:"packets"`
+		Bytes    int64  `json:"bytes"`
+		Writer   string `json:"writer_id"`
+	}
+	lines := benchLines("pmacct", ":50000", ":%d")
+	benchFormat(b, "pmacct", lines)
+	benchOther(b, "struct by encoding/json/v2", lines, func(l []byte) error { var r object; return jsonv2.Unmarshal(l, &r) })
+}
+
 func BenchmarkFlowbeam(b *testing.B) {
 	in := sampleBatch("zeek")
 	out, _ := newFn(b, parseFn{CommunityID: true}).parse(&in)

@@ -33,6 +33,7 @@ var samples = map[string]struct{ header, line string }{
 	"argus":       {argusHeader, argusLine},
 	"nfdump":      {nfdumpHeader, nfdumpLine},
 	"nfdump_json": {"", nfdumpObjectText},
+	"pmacct":      {"", pmacctLine},
 	"flowbeam": {
 		"", `{"record_id":"000102030405060708090a0b0c0d0e0f","revision":3,"event_time":"2026-01-15T12:00:00Z","format":"canopus","late":false,"source_ip":"10.0.0.1"}`,
 	},
@@ -71,6 +72,7 @@ func TestRecordIDsAreGolden(t *testing.T) {
 		"argus":       "ce1844c0a32fb5abd51422b4ef8963f6",
 		"nfdump":      "76a8212326a9179d7cb152a45762733f",
 		"nfdump_json": "653f29fc2d884155c7f2c2ad755f8917",
+		"pmacct":      "59825f35a418722eae42a6a782edf983",
 		"suricata":    "3924a4db72b83b5a664a16135a17b141",
 		"flowbeam":    "000102030405060708090a0b0c0d0e0f",
 	} {

@@ -71,6 +71,7 @@ func FuzzSuricata(f *testing.F)   { fuzzFormat(f, "suricata", false) }
 func FuzzArgus(f *testing.F)      { fuzzFormat(f, "argus", false) }
 func FuzzNfdump(f *testing.F)     { fuzzFormat(f, "nfdump", false) }
 func FuzzNfdumpJSON(f *testing.F) { fuzzFormat(f, "nfdump_json", false) }
+func FuzzPmacct(f *testing.F)     { fuzzFormat(f, "pmacct", false) }
 func FuzzFlowbeam(f *testing.F)   { fuzzFormat(f, "flowbeam", false) }
 
 func FuzzDecimal(f *testing.F) {

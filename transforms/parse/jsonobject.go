@@ -299,27 +299,27 @@ func (d *jsonScanner) skipSpace() byte {
 // str reads the string whose opening quote is the next byte.
 func (d *jsonScanner) str() (string, bool) {
 	start := d.i + 1
-	if d.plain {
-		n := strings.IndexByte(d.s[start:], '"')
-		if n < 0 {
-			return "", false
-		}
-		d.i = start + n + 1
-		return d.s[start : start+n], true
+	n := strings.IndexByte(d.s[start:], '"')
+	if n < 0 {
+		return "", false
 	}
-	ascii := true
-	for i := start; i < len(d.s); i++ {
-		switch c := d.s[i]; {
-		case c == '"':
-			d.i = i + 1
-			return d.s[start:i], ascii || utf8.ValidString(d.s[start:i])
-		case c < ' ' || c == '\\':
-			return "", false
-		case c >= utf8.RuneSelf:
-			ascii = false
+	text := d.s[start : start+n]
+	if !d.plain && !isPlain(text) && !validText(text) {
+		return "", false
+	}
+	d.i = start + n + 1
+	return text, true
+}
+
+// validText says whether a string without quotes is what it says: it has no escapes and no
+// control characters and is UTF-8.
+func validText(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] == '\\' {
+			return false
 		}
 	}
-	return "", false
+	return utf8.ValidString(s)
 }
 
 func (d *jsonScanner) literal(text string) bool {

@@ -80,7 +80,10 @@ func (d *suricataDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 		return Parsed, missing("event_type")
 	case typ.wantString() != nil:
 		return Parsed, typ.wantString()
-	case typ.text != "flow" && typ.text != "netflow":
+	case typ.text == "flow" || typ.text == "netflow":
+	case memberNamed(d.object.members, "timestamp") == nil: // other tools have event types too
+		return Parsed, missing("timestamp")
+	default:
 		return Skip, nil
 	}
 	e.typ = typ.text

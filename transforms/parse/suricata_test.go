@@ -81,6 +81,7 @@ func TestSuricataReasons(t *testing.T) {
 	}{
 		{"no event type", with(`"event_type"`, `"event"`), flow.ReasonField, "event_type: missing"},
 		{"an event type of another kind", with(`"event_type":"flow"`, `"event_type":1`), flow.ReasonField, "event_type: want a string"},
+		{"another tool's event", `{"event_type":"purge","ip_src":"10.0.0.1"}`, flow.ReasonField, "timestamp: missing"},
 		{"a flow event without the flow", with(`"flow":{`, `"flows":{`), flow.ReasonField, "flow: missing"},
 		{"a flow that is no object", with(`"flow":{`, `"flow":[],"x":{`), flow.ReasonField, "flow: want an object"},
 		{"a broken object inside", with(`"alerted":false}`, `"alerted":false`), flow.ReasonSyntax, "JSON"},
