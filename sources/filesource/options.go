@@ -137,7 +137,8 @@ func Tenant(name string) Option {
 }
 
 // Header gives the header lines of files that have none, such as AWS flow logs taken from
-// CloudWatch: the declared field list. A header found in a file goes before it.
+// CloudWatch: the declared field list. A header found in a file goes before it, but for lines
+// "#timezone …" at its start, which are put before the file's own.
 func Header(text string) Option {
 	return func(c *config) error { c.Header = text; return nil }
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/flowbeam/flowbeam/flow"
@@ -203,9 +204,23 @@ func (p *part) readHeader(head []byte, readErr error) (body int64, err error) {
 		return 0, p.failAs(flow.ReasonFormat, fmt.Errorf("the header is longer than %d bytes", headBytes), 0, head, p.file.Size)
 	}
 	if n > 0 {
-		p.origin.Header = string(text[:n])
+		p.origin.Header = directives(p.origin.Header) + string(text[:n])
 	}
 	return skipped + int64(n), nil
+}
+
+// directives are the lines at a declared header's start that say of all files what their
+// own headers can't, such as the zone of their times: they begin with "#timezone".
+func directives(declared string) string {
+	n := 0
+	for strings.HasPrefix(declared[n:], "#timezone") {
+		i := strings.IndexByte(declared[n:], '\n')
+		if i < 0 {
+			return declared + "\n"
+		}
+		n += i + 1
+	}
+	return declared[:n]
 }
 
 // skipTo passes over the lines before start.

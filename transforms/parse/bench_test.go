@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -180,6 +181,118 @@ func BenchmarkAzureVNet(b *testing.B) {
 	})
 }
 
+func BenchmarkSuricata(b *testing.B) {
+	type event struct {
+		Timestamp string `json:"timestamp"`
+		FlowID    int64  `json:"flow_id"`
+		Interface string `json:"in_iface"`
+		Type      string `json:"event_type"`
+		Source    string `json:"src_ip"`
+		SPort     int64  `json:"src_port"`
+		Dest      string `json:"dest_ip"`
+		DPort     int64  `json:"dest_port"`
+		Proto     string `json:"proto"`
+		App       string `json:"app_proto"`
+		Flow      struct {
+			PacketsToServer int64  `json:"pkts_toserver"`
+			PacketsToClient int64  `json:"pkts_toclient"`
+			BytesToServer   int64  `json:"bytes_toserver"`
+			BytesToClient   int64  `json:"bytes_toclient"`
+			Start           string `json:"start"`
+			End             string `json:"end"`
+			Age             int64  `json:"age"`
+			State           string `json:"state"`
+			Reason          string `json:"reason"`
+			Alerted         bool   `json:"alerted"`
+		} `json:"flow"`
+		CommunityID string `json:"community_id"`
+		TCP         struct {
+			Flags   string `json:"tcp_flags"`
+			FlagsTS string `json:"tcp_flags_ts"`
+			FlagsTC string `json:"tcp_flags_tc"`
+			SYN     bool   `json:"syn"`
+			FIN     bool   `json:"fin"`
+			PSH     bool   `json:"psh"`
+			ACK     bool   `json:"ack"`
+			State   string `json:"state"`
+		} `json:"tcp"`
+		Host string `json:"host"`
+	}
+	lines := benchLines("suricata", "1300000000000001", "13000000000%05d")
+	benchFormat(b, "suricata", lines)
+	benchOther(b, "struct by encoding/json/v2", lines, func(l []byte) error { var r event; return jsonv2.Unmarshal(l, &r) })
+}
+
+func BenchmarkArgus(b *testing.B) {
+	lines := benchLines("argus", ",50000,", ",%d,")
+	benchFormat(b, "argus", lines)
+	benchOther(b, "struct by encoding/csv", lines, structByCSV(16))
+}
+
+func BenchmarkNfdump(b *testing.B) {
+	lines := benchLines("nfdump", ",50000,", ",%d,")
+	benchFormat(b, "nfdump", lines)
+	benchOther(b, "struct by encoding/csv", lines, structByCSV(48))
+}
+
+func BenchmarkNfdumpJSON(b *testing.B) {
+	type object struct {
+		Type     string `json:"type"`
+		Sampled  int64  `json:"sampled"`
+		Exporter int64  `json:"export_sysid"`
+		First    string `json:"first"`
+		Last     string `json:"last"`
+		Received string `json:"received"`
+		Packets  int64  `json:"in_packets"`
+		Bytes    int64  `json:"in_bytes"`
+		Proto    int64  `json:"proto"`
+		Flags    string `json:"tcp_flags"`
+		SPort    int64  `json:"src_port"`
+		DPort    int64  `json:"dst_port"`
+		TOS      int64  `json:"src_tos"`
+		Source   string `json:"src4_addr"`
+		Dest     string `json:"dst4_addr"`
+		Input    int64  `json:"input_snmp"`
+		Output   int64  `json:"output_snmp"`
+		SAS      int64  `json:"src_as"`
+		DAS      int64  `json:"dst_as"`
+		Label    string `json:"label"`
+	}
+	lines := benchLines("nfdump_json", ": 50000", ": %d")
+	benchFormat(b, "nfdump_json", lines)
+	benchOther(b, "struct by encoding/json/v2", lines, func(l []byte) error { var r object; return jsonv2.Unmarshal(l, &r) })
+}
+
+func BenchmarkPmacct(b *testing.B) {
+	type object struct {
+		Type     string `json:"event_type"`
+		Peer     string `json:"peer_ip_src"`
+		Input    int64  `json:"iface_in"`
+		Output   int64  `json:"iface_out"`
+		SAS      int64  `json:"as_src"`
+		DAS      int64  `json:"as_dst"`
+		VLAN     int64  `json:"vlan"`
+		Source   string `json:"ip_src"`
+		Dest     string `json:"ip_dst"`
+		SPort    int64  `json:"port_src"`
+		DPort    int64  `json:"port_dst"`
+		Flags    string `json:"tcp_flags"`
+		Proto    string `json:"ip_proto"`
+		TOS      int64  `json:"tos"`
+		Sampling int64  `json:"sampling_rate"`
+		Start    string `json:"timestamp_start"`
+		End      string `json:"timestamp_end"`
+		Inserted string `json:"stamp_inserted"`
+		Updated  string `json:"stamp_updated"`
+		Packets  int64  `json:"packets"`
+		Bytes    int64  `json:"bytes"`
+		Writer   string `json:"writer_id"`
+	}
+	lines := benchLines("pmacct", ":50000", ":%d")
+	benchFormat(b, "pmacct", lines)
+	benchOther(b, "struct by encoding/json/v2", lines, func(l []byte) error { var r object; return jsonv2.Unmarshal(l, &r) })
+}
+
 func BenchmarkFlowbeam(b *testing.B) {
 	in := sampleBatch("zeek")
 	out, _ := newFn(b, parseFn{CommunityID: true}).parse(&in)
@@ -266,6 +379,34 @@ func measure(b *testing.B, batch func()) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchRecords, "ns/record")
 	b.ReportMetric(allocs/benchRecords, "allocs/record")
+}
+
+// structByCSV reads lines as one file by encoding/csv into a struct of texts and numbers.
+func structByCSV(columns int) func([]byte) error {
+	type row struct {
+		text    [64]string
+		numbers [64]float64
+	}
+	in := new(bytes.Buffer)
+	r := csv.NewReader(in)
+	r.ReuseRecord, r.FieldsPerRecord = true, columns
+	return func(l []byte) error {
+		in.Write(l)
+		in.WriteByte('\n')
+		fields, err := r.Read()
+		if err != nil {
+			return err
+		}
+		var out row
+		for i, f := range fields {
+			if n, err := strconv.ParseFloat(f, 64); err == nil {
+				out.numbers[i] = n
+			} else {
+				out.text[i] = f
+			}
+		}
+		return nil
+	}
 }
 
 func splitBy(separator string, n int) func([]byte) error {

@@ -12,6 +12,7 @@ import (
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/flowbeam/flowbeam/flow"
 )
@@ -222,7 +223,7 @@ func FuzzCanopus(f *testing.F) {
 		`{"timestamp":"2024-09-05T10:15:00Z","client_ip":"1.2.3.4","server_ip":"1.2.3.4","internal_rtt":1e-400,"external_rtt":9223372036854.7758075}`,
 		`{"timestamp":"2024-09-05T10:15:00Z","client_ip":"1.2.3.4","server_ip":"1.2.3.4","internal_rtt":0.0000005,"upload_bytes":-0}`,
 		`{"timestamp":"2024-09-05T10:15:00Z","client_ip":"1.2.3.4","server_ip":"1.2.3.4","internal_loss":1e400}`,
-		`{"a":1,"a":2}`, `{"a":"` + "\x7f\xc3\xa9" + `"}`, `{"a":01}`, `{"a":1.}`, `{"a":+1}`, `{"a":tru}`, `{,}`, `{"a":1,}`, `{}`, "\ufeff{}", `{"\ud800":1}`,
+		`{"a":1,"a":2}`, `{"a":{"b":{"c":[1,{"d":null}],"c":1}}}`, `{"a":{"b":[],"c":{},"d":-0,"e":"é"},"f":[[{}],true],"g":{"b":{"x":{"x":1}}}}`, `{"a":[1,]}`, `{"a":[1 2]}`, `{"a":{"b":1,}}`, `{"a":"` + "\x7f\xc3\xa9" + `"}`, `{"a":01}`, `{"a":1.}`, `{"a":+1}`, `{"a":tru}`, `{,}`, `{"a":1,}`, `{}`, "\ufeff{}", `{"\ud800":1}`,
 	} {
 		f.Add(s)
 	}
@@ -238,6 +239,9 @@ func FuzzCanopus(f *testing.F) {
 				t.Fatalf("the fast path accepts what encoding/json/v2 refuses: %v", err)
 			}
 			if d := cmp.Diff(slow.members, fast.members, cmp.AllowUnexported(jsonMember{})); d != "" {
+				t.Fatal(d)
+			}
+			if d := cmp.Diff(slow.inner, fast.inner, cmp.AllowUnexported(jsonMember{}), cmpopts.EquateEmpty()); d != "" {
 				t.Fatal(d)
 			}
 		}

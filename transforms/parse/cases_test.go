@@ -79,7 +79,7 @@ func golden(t *testing.T, path string, got []byte) {
 }
 
 // readAsSource cuts a file into raw records as a file source does: the header, found by
-// the format, then lines with their offsets.
+// the format, then lines, or what a format makes of them, with their offsets.
 func readAsSource(t testing.TB, format, header string, data []byte) flow.RawBatch {
 	t.Helper()
 	name := format
@@ -89,9 +89,10 @@ func readAsSource(t testing.TB, format, header string, data []byte) flow.RawBatc
 			t.Fatal(err)
 		}
 	}
-	in := flow.RawBatch{Origin: flow.Origin{Format: format, Header: header}}
+	in := flow.RawBatch{Origin: flow.Origin{Format: name, Header: header}} // as the source finds it
 	start := 0
-	if info, ok := flow.FormatNamed(name); ok && info.Header != nil && header == "" {
+	info, _ := flow.FormatNamed(name)
+	if info.Header != nil && header == "" {
 		start = info.Header(data)
 		in.Origin.Header = string(data[:start])
 	}
@@ -113,13 +114,22 @@ func readAsSource(t testing.TB, format, header string, data []byte) flow.RawBatc
 }
 
 func splitAsSource(in *flow.RawBatch, splitter flow.Splitter, data []byte, start int) {
+	splitAsSourceBy(in, splitter, data[:len(data):len(data)], len(data), start)
+}
+
+// splitAsSourceBy shows the splitter so many bytes at a time.
+func splitAsSourceBy(in *flow.RawBatch, splitter flow.Splitter, data []byte, cut int, from ...int) {
+	start := 0
+	if len(from) > 0 {
+		start = from[0]
+	}
 	begin := -1
 	add := func(end int) {
 		in.Records = append(in.Records, flow.Raw{Data: data[begin:end], Offset: flow.N(int64(begin)), Time: 1_700_000_000e9})
 		begin = -1
 	}
 	for start < len(data) {
-		n, at := splitter.Scan(data[start:])
+		n, at := splitter.Scan(data[start:min(len(data), start+cut)])
 		start += n
 		switch at {
 		case flow.SplitBegin:

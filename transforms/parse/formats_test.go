@@ -32,10 +32,18 @@ var samples = map[string]struct{ header, line string }{
 	"gcp_vpc":    {"", gcpLine},
 	"azure_vnet": {"", vnetEntry("1768478459640,10.0.0.6,198.51.100.17,22730,443,6,O,C,NX,30,3705,67,44990")},
 	"azure_nsg":  {"", nsgEntry("1768478457,10.5.16.4,198.51.100.204,59831,443,T,O,A,C,1021,588096,8005,4610880")},
+	"suricata":    {"", suricataFlow},
+	"argus":       {argusHeader, argusLine},
+	"nfdump":      {nfdumpHeader, nfdumpLine},
+	"nfdump_json": {"", nfdumpObjectText},
+	"pmacct":      {"", pmacctLine},
 	"flowbeam": {
 		"", `{"record_id":"000102030405060708090a0b0c0d0e0f","revision":3,"event_time":"2026-01-15T12:00:00Z","format":"canopus","late":false,"source_ip":"10.0.0.1"}`,
 	},
 }
+
+// needsHeader are the formats whose lines can't be known without their header.
+var needsHeader = map[string]bool{"zeek": true, "argus": true, "nfdump": true}
 
 func sampleBatch(format string) flow.RawBatch {
 	s := samples[format]
@@ -68,6 +76,11 @@ func TestRecordIDsAreGolden(t *testing.T) {
 		"azure_nsg":  "7ea601d4f0cf2fdecaf8733de6230019",
 		"gcp_vpc":    "f0cba3375d7e3c04d466671b2d553248",
 		"flowbeam":   "000102030405060708090a0b0c0d0e0f",
+		"argus":       "ce1844c0a32fb5abd51422b4ef8963f6",
+		"nfdump":      "76a8212326a9179d7cb152a45762733f",
+		"nfdump_json": "653f29fc2d884155c7f2c2ad755f8917",
+		"pmacct":      "59825f35a418722eae42a6a782edf983",
+		"suricata":    "3924a4db72b83b5a664a16135a17b141",
 	} {
 		in := sampleBatch(format)
 		out, _ := newFn(t, parseFn{}).parse(&in)
@@ -112,8 +125,8 @@ func TestDetection(t *testing.T) {
 		if got, err := flow.DetectFormat([]byte(head)); got != format {
 			t.Errorf("a file of %s is detected as %q, %v", format, got, err)
 		}
-		if format == "zeek" {
-			continue // its lines say nothing without the header
+		if needsHeader[format] {
+			continue // its lines say nothing without it
 		}
 		if got, err := flow.DetectFormat([]byte(s.line)); got != format {
 			t.Errorf("a message of %s is detected as %q, %v", format, got, err)
@@ -129,7 +142,7 @@ func TestDetection(t *testing.T) {
 func TestWrongFormatNamesWhatItLooksLike(t *testing.T) {
 	for declared := range samples {
 		for is, s := range samples {
-			if is == declared || is == "zeek" {
+			if is == declared || needsHeader[is] {
 				continue
 			}
 			in := rawBatch(declared, s.line)
@@ -199,7 +212,7 @@ func TestCutInputNeverPanics(t *testing.T) {
 }
 
 func TestHeaderIsFoundWhole(t *testing.T) {
-	for _, format := range []string{"zeek", "aws_vpc"} {
+	for _, format := range []string{"zeek", "aws_vpc", "argus", "nfdump"} {
 		s := samples[format]
 		info, _ := flow.FormatNamed(format)
 		for _, tail := range []string{"", s.line, s.line + "\n" + s.line} {

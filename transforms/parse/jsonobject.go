@@ -15,15 +15,18 @@ type jsonMember struct {
 	name string
 	text string // of a string what it says, of everything else its JSON
 	kind byte   // '"', '0', 't', 'f', 'n', '{' or '['
+	// Of an object: its own members are jsonObject.inner[from:to].
+	from, to int32
 }
 
-// jsonObject reads the members of one JSON object, in their order. Flow records are flat
-// objects without escapes: these are read in one pass and without allocation, as parts of
-// the input. Everything else, and all that is broken, goes to encoding/json/v2's tokenizer
+// jsonObject reads the members of one JSON object, in their order. Flow records are
+// objects without escapes, mostly flat: these are read in one pass and without allocation, as
+// parts of the input, and so are the members of objects inside (see jsonnested.go). Everything else, and all that is broken, goes to encoding/json/v2's tokenizer
 // (as the module it is developed in: the standard library has it behind an experiment),
 // which alone decides. So what is accepted is what it accepts: UTF-8 only, no member twice.
 type jsonObject struct {
 	members []jsonMember // of the last parse, used again by the next
+	inner   []jsonMember // those of objects that are members
 }
 
 func (o *jsonObject) parse(s string) error {
@@ -34,8 +37,9 @@ func (o *jsonObject) parse(s string) error {
 }
 
 func (o *jsonObject) fast(s string) bool {
-	o.members = o.members[:0]
+	o.members, o.inner = o.members[:0], o.inner[:0]
 	sc := newJSONScanner(s)
+	sc.into = &o.inner
 	var seen uint64 // a set of the names' hashes, to compare names only where it must be
 	for {
 		switch sc.next() {
@@ -45,11 +49,7 @@ func (o *jsonObject) fast(s string) bool {
 			return false
 		}
 		n := sc.m.name
-		h := len(n) * 7
-		if len(n) > 0 {
-			h += int(n[0])*3 + int(n[len(n)-1])*5 + int(n[len(n)/2])
-		}
-		bit := uint64(1) << (h & 63)
+		bit := nameBit(n)
 		if seen&bit != 0 {
 			for i := range o.members {
 				if o.members[i].name == n {
@@ -63,7 +63,7 @@ func (o *jsonObject) fast(s string) bool {
 }
 
 func (o *jsonObject) slow(s string) error {
-	o.members = o.members[:0]
+	o.members, o.inner = o.members[:0], o.inner[:0]
 	if !utf8.ValidString(s) {
 		return flow.Reject(flow.ReasonEncoding, "not UTF-8")
 	}
@@ -71,40 +71,58 @@ func (o *jsonObject) slow(s string) error {
 	if k := d.PeekKind(); k != '{' && k != 0 {
 		return flow.Reject(flow.ReasonSyntax, "want a JSON object, have %s", quoted(s))
 	}
-	if _, err := d.ReadToken(); err != nil {
+	if err := readMembers(d, &o.members); err != nil {
 		return badJSON(err)
+	}
+	switch _, err := d.ReadToken(); {
+	case err == io.EOF:
+	case err != nil:
+		return badJSON(err)
+	default:
+		return flow.Reject(flow.ReasonSyntax, "something follows the JSON object")
+	}
+	for i := range o.members {
+		m := &o.members[i]
+		if m.kind != '{' {
+			continue
+		}
+		m.from = int32(len(o.inner))
+		if err := readMembers(jsontext.NewDecoder(strings.NewReader(m.text)), &o.inner); err != nil {
+			return badJSON(err)
+		}
+		m.to = int32(len(o.inner))
+	}
+	return nil
+}
+
+// readMembers appends the members of the object that d is at.
+func readMembers(d *jsontext.Decoder, into *[]jsonMember) error {
+	if _, err := d.ReadToken(); err != nil {
+		return err
 	}
 	for d.PeekKind() != '}' {
 		t, err := d.ReadToken()
 		if err != nil {
-			return badJSON(err)
+			return err
 		}
 		m := jsonMember{name: t.String()}
 		v, err := d.ReadValue()
 		if err != nil {
-			return badJSON(err)
+			return err
 		}
 		if m.kind = byte(v.Kind()); m.kind == '"' {
 			b, err := jsontext.AppendUnquote(nil, v)
 			if err != nil {
-				return badJSON(err)
+				return err
 			}
 			m.text = string(b)
 		} else {
 			m.text = string(v)
 		}
-		o.members = append(o.members, m)
+		*into = append(*into, m)
 	}
-	if _, err := d.ReadToken(); err != nil {
-		return badJSON(err)
-	}
-	switch _, err := d.ReadToken(); {
-	case err == io.EOF:
-		return nil
-	case err != nil:
-		return badJSON(err)
-	}
-	return flow.Reject(flow.ReasonSyntax, "something follows the JSON object")
+	_, err := d.ReadToken()
+	return err
 }
 
 func badJSON(err error) error {
@@ -155,12 +173,13 @@ func kindName(kind byte) string {
 	return "the literal"
 }
 
-// jsonScanner walks the members of a flat JSON object.
+// jsonScanner walks the members of a JSON object.
 type jsonScanner struct {
 	s     string
 	i     int
 	plain bool // no byte of s needs a second look inside a string
 	m     jsonMember
+	into  *[]jsonMember // where members of objects inside go; nil: they are passed over
 }
 
 type scanResult int8
@@ -222,27 +241,34 @@ func (d *jsonScanner) next() scanResult {
 		return scanHard
 	}
 	var ok bool
+	d.m.from, d.m.to = 0, 0
 	if d.m.name, ok = d.str(); !ok || d.skip() != ':' {
 		return scanHard
 	}
 	d.i++
-	switch c := d.skip(); c {
-	case '"':
-		d.m.kind = '"'
-		d.m.text, ok = d.str()
-	case 't':
-		ok = d.literal("true")
-	case 'f':
-		ok = d.literal("false")
-	case 'n':
-		ok = d.literal("null")
-	default:
-		ok = d.number()
-	}
-	if !ok {
+	if !d.read() {
 		return scanHard
 	}
 	return scanMember
+}
+
+// read reads the value of a member.
+func (d *jsonScanner) read() (ok bool) {
+	switch d.skip() {
+	case '"':
+		d.m.kind = '"'
+		d.m.text, ok = d.str()
+		return ok
+	case 't':
+		return d.literal("true")
+	case 'f':
+		return d.literal("false")
+	case 'n':
+		return d.literal("null")
+	case '{', '[':
+		return d.nested()
+	}
+	return d.number()
 }
 
 func (d *jsonScanner) end() scanResult {
@@ -255,6 +281,13 @@ func (d *jsonScanner) end() scanResult {
 
 // skip goes past white space and returns the byte there, 0 at the end.
 func (d *jsonScanner) skip() byte {
+	if d.i < len(d.s) && d.s[d.i] > ' ' {
+		return d.s[d.i]
+	}
+	return d.skipSpace()
+}
+
+func (d *jsonScanner) skipSpace() byte {
 	for ; d.i < len(d.s); d.i++ {
 		if c := d.s[d.i]; !isSpace(c) {
 			return c
@@ -266,27 +299,27 @@ func (d *jsonScanner) skip() byte {
 // str reads the string whose opening quote is the next byte.
 func (d *jsonScanner) str() (string, bool) {
 	start := d.i + 1
-	if d.plain {
-		n := strings.IndexByte(d.s[start:], '"')
-		if n < 0 {
-			return "", false
-		}
-		d.i = start + n + 1
-		return d.s[start : start+n], true
+	n := strings.IndexByte(d.s[start:], '"')
+	if n < 0 {
+		return "", false
 	}
-	ascii := true
-	for i := start; i < len(d.s); i++ {
-		switch c := d.s[i]; {
-		case c == '"':
-			d.i = i + 1
-			return d.s[start:i], ascii || utf8.ValidString(d.s[start:i])
-		case c < ' ' || c == '\\':
-			return "", false
-		case c >= utf8.RuneSelf:
-			ascii = false
+	text := d.s[start : start+n]
+	if !d.plain && !isPlain(text) && !validText(text) {
+		return "", false
+	}
+	d.i = start + n + 1
+	return text, true
+}
+
+// validText says whether a string without quotes is what it says: it has no escapes and no
+// control characters and is UTF-8.
+func validText(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] == '\\' {
+			return false
 		}
 	}
-	return "", false
+	return utf8.ValidString(s)
 }
 
 func (d *jsonScanner) literal(text string) bool {
@@ -345,7 +378,7 @@ func isInteger(text string) bool {
 	return ok && inRange
 }
 
-// findMember returns a member of the flat object s without reading what follows it.
+// findMember returns a member of the object s without reading what follows it.
 func findMember(s, name string) (jsonMember, bool) {
 	sc := newJSONScanner(s)
 	for sc.next() == scanMember {

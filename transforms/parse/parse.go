@@ -338,10 +338,13 @@ func (f *parseFn) decoder(in *flow.RawBatch) (format string, dec decoders, err e
 	return format, dec, nil
 }
 
-// detect finds the format by the header, where there is one, or by the first record.
+// detect finds the format by the header, where there is one that tells, or by the first
+// record.
 func detect(in *flow.RawBatch) (string, error) {
 	if in.Origin.Header != "" {
-		return flow.DetectFormat([]byte(in.Origin.Header))
+		if name, err := flow.DetectFormat([]byte(in.Origin.Header)); err == nil {
+			return name, nil
+		}
 	}
 	for i := range in.Records {
 		if trim(view(in.Records[i].Data)) != "" {
@@ -363,7 +366,11 @@ func looksLike(data []byte, tried string) string {
 }
 
 func looksLikeHead(in *flow.RawBatch, tried string) string {
-	name, err := detect(in)
+	head := *in
+	if in.Origin.Header != "" {
+		head.Records = nil
+	}
+	name, err := detect(&head)
 	if err != nil || name == tried {
 		return ""
 	}

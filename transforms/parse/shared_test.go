@@ -20,8 +20,38 @@ import (
 
 type sums struct{ records, gaps, failed, packets, bytes int64 }
 
-// parseFile parses a file of the shared data set with its format detected.
+// parseFile parses a file of the shared data set with its format detected. No two of its
+// records have one id.
 func parseFile(t *testing.T, path string) (flow.Batch, []flow.Failure, sums) {
+	t.Helper()
+	return parseFileOf(t, path, 0)
+}
+
+// parseFileOf is parseFile of a file that has so many records a second time.
+func parseFileOf(t *testing.T, path string, again int) (flow.Batch, []flow.Failure, sums) {
+	t.Helper()
+	in := readAsSource(t, "", "", readFile(t, path))
+	f := newFn(t, parseFn{CommunityID: true})
+	out, bad := f.parse(&in)
+	s := sums{records: int64(len(out.Records)), gaps: f.n.gaps, failed: f.n.failed}
+	ids := map[flow.ID]bool{}
+	for i := range out.Records {
+		r := &out.Records[i]
+		s.packets += r.Source.Packets.V + r.Destination.Packets.V
+		s.bytes += r.Source.Bytes.V + r.Destination.Bytes.V
+		ids[r.ID] = true
+	}
+	if n := len(out.Records) - len(ids); n != again {
+		t.Errorf("%d records have the id of another, want %d", n, again)
+	}
+	if f.n.read != s.records+s.gaps+s.failed {
+		t.Errorf("read %d is not records %d + gaps %d + failed %d", f.n.read, s.records, s.gaps, s.failed)
+	}
+	return out, bad, s
+}
+
+// readFile reads a file, decompressed where its name says that it is compressed.
+func readFile(t *testing.T, path string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -36,24 +66,7 @@ func parseFile(t *testing.T, path string) (flow.Batch, []flow.Failure, sums) {
 			t.Fatal(err)
 		}
 	}
-	in := readAsSource(t, "", "", data)
-	f := newFn(t, parseFn{CommunityID: true})
-	out, bad := f.parse(&in)
-	s := sums{records: int64(len(out.Records)), gaps: f.n.gaps, failed: f.n.failed}
-	ids := map[flow.ID]bool{}
-	for i := range out.Records {
-		r := &out.Records[i]
-		s.packets += r.Source.Packets.V + r.Destination.Packets.V
-		s.bytes += r.Source.Bytes.V + r.Destination.Bytes.V
-		if ids[r.ID] {
-			t.Errorf("record %d has the id of another", i)
-		}
-		ids[r.ID] = true
-	}
-	if f.n.read != s.records+s.gaps+s.failed {
-		t.Errorf("read %d is not records %d + gaps %d + failed %d", f.n.read, s.records, s.gaps, s.failed)
-	}
-	return out, bad, s
+	return data
 }
 
 func TestZeekConnLogs(t *testing.T) {

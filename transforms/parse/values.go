@@ -246,56 +246,21 @@ func timestamp(name, text string) (flow.Time, error) {
 }
 
 func rfc3339(s string) (t flow.Time, ok, inRange bool) {
-	if len(s) < len("2006-01-02T15:04:05Z") || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':' {
+	secs, nanos, zone, ok := civil(s, '-', 'T')
+	if !ok {
 		return 0, false, false
-	}
-	century, ok1 := twoDigits(s, 0)
-	year, ok2 := twoDigits(s, 2)
-	month, ok3 := twoDigits(s, 5)
-	day, ok4 := twoDigits(s, 8)
-	hour, ok5 := twoDigits(s, 11)
-	minute, ok6 := twoDigits(s, 14)
-	second, ok7 := twoDigits(s, 17)
-	year += century * 100
-	if !(ok1 && ok2 && ok3 && ok4 && ok5 && ok6 && ok7) || month < 1 || month > 12 ||
-		day < 1 || day > daysIn(year, month) || hour > 23 || minute > 59 || second > 59 {
-		return 0, false, false
-	}
-	i := 19
-	nanos := int64(0)
-	if s[i] == '.' {
-		i++
-		start := i
-		for unit := int64(1e8); i < len(s) && s[i]-'0' <= 9; i++ {
-			nanos += int64(s[i]-'0') * unit
-			unit /= 10
-		}
-		if i == start {
-			return 0, false, false
-		}
 	}
 	offset := int64(0)
 	switch {
-	case i == len(s)-1 && s[i] == 'Z':
-	case i == len(s)-6 && (s[i] == '+' || s[i] == '-') && s[i+3] == ':':
-		h, ok1 := twoDigits(s, i+1)
-		m, ok2 := twoDigits(s, i+4)
-		if !ok1 || !ok2 || h > 23 || m > 59 {
+	case zone == "Z":
+	case len(zone) == len("+00:00") && zone[3] == ':':
+		if offset, ok = zoneOffset(zone[:3], zone[4:]); !ok {
 			return 0, false, false
-		}
-		offset = int64(h*60+m) * 60
-		if s[i] == '-' {
-			offset = -offset
 		}
 	default:
 		return 0, false, false
 	}
-	secs := (daysSinceEpoch(year, month, day)*24+int64(hour))*3600 + int64(minute)*60 + int64(second) - offset
-	const last = math.MaxInt64 / 1_000_000_000
-	if secs < -last || secs > last || secs == last && nanos > math.MaxInt64%1_000_000_000 {
-		return 0, true, false
-	}
-	return flow.Time(secs*1e9 + nanos), true, true
+	return instant(secs-offset, nanos)
 }
 
 func twoDigits(s string, i int) (int, bool) {
