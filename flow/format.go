@@ -22,6 +22,11 @@ type FormatInfo struct {
 	// (after its header), where they are no lines; nil where they are. nil: they always are.
 	// A file with a Splitter is read as a whole, by one worker.
 	Split func(head []byte) Splitter
+	// Learn, in formats in which one raw unit says how to read later ones, returns what makes each
+	// of them readable alone. The source shows it the units of a file in their order; header is
+	// the file's, which the units that it gives no longer need. nil: they are readable alone.
+	// What has a Learner has a Splitter.
+	Learn func(header string) (Learner, error)
 	// Timestamp reads a raw record's event time cheaply, without parsing the rest: a
 	// streaming source makes its watermark of it. ok is false where there is none. Of a unit
 	// of several records it is the earliest.
@@ -34,6 +39,18 @@ type Splitter interface {
 	// Scan goes on with b, the bytes after those it saw, and says where it stopped: b[:n] is
 	// seen.
 	Scan(b []byte) (n int, at SplitEvent)
+}
+
+// Learner makes raw units readable alone, such as datagrams, by the templates that came before. It
+// is a function of the units that it saw: a retried bundle shows them again.
+type Learner interface {
+	// Next takes a unit, whose Data it does not keep, and gives what is to be parsed: mostly one,
+	// none of a unit that only says how to read others, and late those which had to wait.
+	Next(unit Raw, emit func(Raw))
+	// End gives what still waits.
+	End(emit func(Raw))
+	// Counts tells what was seen.
+	Counts(tell func(name string, n int64))
 }
 
 // SplitEvent says why a Splitter stopped.

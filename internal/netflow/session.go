@@ -256,3 +256,14 @@ func (s *Session) dropOldestDomain() {
 	s.forget(oldest)
 	delete(s.domains, oldest.key)
 }
+
+// Reset forgets all that was said, but for the compiled layouts of templates, and takes another
+// exporter: for datagrams that are self-contained.
+func (s *Session) Reset(exporter flow.IP) {
+	s.exporter, s.last, s.parked = exporter, nil, parking{}
+	clear(s.domains)
+	s.kept.templates, s.kept.options, s.fresh = 0, 0, false
+	if len(s.layouts) > maxDomains {
+		clear(s.layouts)
+	}
+}

@@ -161,3 +161,9 @@ func (s *Session) sequence(key agentKey, sequence, uptime uint32, c *Counts) {
 // reorder is how many datagrams, or seconds, one may come late. What is further back is of
 // an agent that began anew.
 const reorder = 60
+
+// Reset forgets the agents and takes another sender.
+func (s *Session) Reset(sender flow.IP) {
+	s.sender = sender
+	clear(s.agents)
+}

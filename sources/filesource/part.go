@@ -33,8 +33,10 @@ type part struct {
 	origin flow.Origin
 	info   flow.FormatInfo
 	cut    lineCutter
-	end    int64 // lines that start here or after are another part's
-	whole  bool  // compressed, or of units that a Splitter finds: one part is the whole file
+	end    int64        // lines that start here or after are another part's
+	learn  flow.Learner // nil: units are readable alone
+	ended  bool         // all of them were shown to it
+	whole  bool         // compressed, or of units that a Splitter finds: one part is the whole file
 	src    *sourceReader
 	close  []func()
 
@@ -91,6 +93,12 @@ func (p *part) open(ctx context.Context, start int64) error {
 		return err2
 	}
 	var split flow.Splitter
+	if p.info.Learn != nil {
+		if p.learn, err2 = p.info.Learn(p.origin.Header); err2 != nil {
+			return p.failAs(flow.ReasonOf(err2, flow.ReasonFormat), err2, 0, head, p.file.Size)
+		}
+		p.origin.Header = ""
+	}
 	if p.info.Split != nil {
 		if split = p.info.Split(head[body:]); split != nil {
 			p.whole, p.end = true, math.MaxInt64
@@ -250,6 +258,9 @@ func (p *part) skipTo(start int64) error {
 func (p *part) next() (flow.RawBatch, error) {
 	if p.failed != nil {
 		return flow.RawBatch{}, &failure{*p.failed}
+	}
+	if p.learn != nil {
+		return p.learned()
 	}
 	out := flow.RawBatch{Origin: p.origin}
 	var data []byte

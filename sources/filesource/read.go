@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"reflect"
+	"slices"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/sdf"
@@ -220,9 +222,22 @@ func (r *ranges) FinishBundle(_ context.Context, _ func(flow.RawBatch), _ func(f
 }
 
 // tally counts one bundle.
-type tally struct{ files, stored, failed int64 }
+type tally struct {
+	files, stored, failed int64
+	formats               map[[2]string]int64 // what Learners counted, by format and name
+}
+
+func (t *tally) learned(format string, l flow.Learner) {
+	if t.formats == nil {
+		t.formats = map[[2]string]int64{}
+	}
+	l.Counts(func(name string, n int64) { t.formats[[2]string{format, name}] += n })
+}
 
 func (t *tally) emit(count func(flow.Count)) {
+	for _, k := range slices.SortedFunc(maps.Keys(t.formats), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
+		flow.EmitCount(count, k[0], k[1], t.formats[k])
+	}
 	flow.EmitCount(count, stage, "files", t.files)
 	flow.EmitCount(count, stage, "bytes", t.stored)
 	flow.EmitCount(count, stage, "read", t.failed)
@@ -357,6 +372,9 @@ func (r *ranges) readWhole(rt *sdf.LockRTracker, p *part, start int64, emit func
 			return err
 		}
 		r.stored += p.src.n
+		if p.learn != nil {
+			r.learned(p.info.Name, p.learn)
+		}
 		end()
 		return nil
 	}

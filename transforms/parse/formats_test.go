@@ -29,9 +29,10 @@ var samples = map[string]struct{ header, line string }{
 	"aws_vpc": {
 		awsDefault + "\n", "2 123456789012 eni-0a1b2c3d4e5f60001 10.0.1.10 10.0.2.20 49152 443 6 20 4249 1768478400 1768478458 ACCEPT OK",
 	},
-	"gcp_vpc":    {"", gcpLine},
-	"azure_vnet": {"", vnetEntry("1768478459640,10.0.0.6,198.51.100.17,22730,443,6,O,C,NX,30,3705,67,44990")},
-	"azure_nsg":  {"", nsgEntry("1768478457,10.5.16.4,198.51.100.204,59831,443,T,O,A,C,1021,588096,8005,4610880")},
+	"gcp_vpc":     {"", gcpLine},
+	"azure_vnet":  {"", vnetEntry("1768478459640,10.0.0.6,198.51.100.17,22730,443,6,O,C,NX,30,3705,67,44990")},
+	"azure_nsg":   {"", nsgEntry("1768478457,10.5.16.4,198.51.100.204,59831,443,T,O,A,C,1021,588096,8005,4610880")},
+	"datagram":    {"", string(v5Datagram(1))},
 	"suricata":    {"", suricataFlow},
 	"argus":       {argusHeader, argusLine},
 	"nfdump":      {nfdumpHeader, nfdumpLine},
@@ -68,18 +69,19 @@ func TestEveryFormatHasASampleThatParses(t *testing.T) {
 // Ids are in every store: a change here doubles each record that is read again.
 func TestRecordIDsAreGolden(t *testing.T) {
 	for format, want := range map[string]string{
-		"canopus":    "a10c332ed8c3572185f1de73a084fd3b",
-		"zeek":       "931f531f01129491e2bba0a6bda54af2",
-		"zeek_json":  "2812e4c1ac89dcd44d92a62361a0455c",
-		"aws_vpc":    "f6efc89b5cc6d252d19aa3a445d6e92b",
-		"azure_vnet": "e7c1668eaff3777833cbcf9dfa4a1a0b",
-		"azure_nsg":  "7ea601d4f0cf2fdecaf8733de6230019",
-		"gcp_vpc":    "f0cba3375d7e3c04d466671b2d553248",
-		"flowbeam":   "000102030405060708090a0b0c0d0e0f",
+		"canopus":     "a10c332ed8c3572185f1de73a084fd3b",
+		"zeek":        "931f531f01129491e2bba0a6bda54af2",
+		"zeek_json":   "2812e4c1ac89dcd44d92a62361a0455c",
+		"aws_vpc":     "f6efc89b5cc6d252d19aa3a445d6e92b",
+		"azure_vnet":  "e7c1668eaff3777833cbcf9dfa4a1a0b",
+		"azure_nsg":   "7ea601d4f0cf2fdecaf8733de6230019",
+		"gcp_vpc":     "f0cba3375d7e3c04d466671b2d553248",
+		"flowbeam":    "000102030405060708090a0b0c0d0e0f",
 		"argus":       "ce1844c0a32fb5abd51422b4ef8963f6",
 		"nfdump":      "76a8212326a9179d7cb152a45762733f",
 		"nfdump_json": "653f29fc2d884155c7f2c2ad755f8917",
 		"pmacct":      "59825f35a418722eae42a6a782edf983",
+		"datagram":    "9ce9da2e602fbe5dfe478f0948644b12",
 		"suricata":    "3924a4db72b83b5a664a16135a17b141",
 	} {
 		in := sampleBatch(format)

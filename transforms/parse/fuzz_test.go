@@ -1,8 +1,10 @@
 package parse
 
 import (
+	"encoding/base64"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -107,6 +109,13 @@ func fuzzUnits(f *testing.F, format string) {
 			readBack(t, r)
 			part := in.Records[0]
 			part.Data, part.Index = []byte(r.Original), r.Position.Index
+			if text, ok := strings.CutPrefix(r.Original, base64Prefix); ok {
+				b, err := base64.StdEncoding.DecodeString(text)
+				if err != nil {
+					t.Fatal(err)
+				}
+				part.Data = b
+			}
 			parts.Records = append(parts.Records, part)
 		}
 		again, bad := fn.parse(&parts)
@@ -121,6 +130,7 @@ func fuzzUnits(f *testing.F, format string) {
 
 func FuzzAzureVNet(f *testing.F) { fuzzUnits(f, "azure_vnet") }
 func FuzzAzureNSG(f *testing.F)  { fuzzUnits(f, "azure_nsg") }
+func FuzzDatagram(f *testing.F)  { fuzzUnits(f, "datagram") }
 
 func FuzzZeek(f *testing.F)       { fuzzFormat(f, "zeek", true) }
 func FuzzZeekJSON(f *testing.F)   { fuzzFormat(f, "zeek_json", false) }

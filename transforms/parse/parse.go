@@ -6,9 +6,11 @@ package parse
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
@@ -55,7 +57,8 @@ func Then(steps ...flow.Step) Option {
 	}
 }
 
-// KeepOriginal keeps each raw record in Record.Original. Default: false.
+// KeepOriginal keeps each raw record in Record.Original, one that is no UTF-8 as "base64:" and its
+// bytes in base64. Default: false.
 func KeepOriginal(keep bool) Option {
 	return func(o *options) error {
 		o.keepOriginal = keep
@@ -288,9 +291,19 @@ func (f *parseFn) complete(r *flow.Record, data string) (keep bool, stage string
 		r.SetCommunityID()
 	}
 	if f.KeepOriginal && r.Original == "" {
-		r.Original = data
+		r.Original = original(data)
 	}
 	return f.steps.Process(r)
+}
+
+// base64Prefix begins the original of a record whose format is no text.
+const base64Prefix = "base64:"
+
+func original(data string) string {
+	if utf8.ValidString(data) {
+		return data
+	}
+	return base64Prefix + base64.StdEncoding.EncodeToString([]byte(data))
 }
 
 // wrongFormat is the reason of a decoder's error, and the error with the name of the format
