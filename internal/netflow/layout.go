@@ -60,9 +60,11 @@ func newLayout(version uint16, t templateRecord) (*layout, error) {
 		f.name, f.kind = e.name, e.kind
 		key := elementID{s.pen, s.id}
 		seen[key]++
-		if n := seen[key]; n > 1 && key != padding {
+		n := seen[key]
+		if n > 1 {
 			f.name += "_" + strconv.Itoa(n)
-		} else if !l.options || s.pen == 0 && optionElements[s.id] {
+		}
+		if (n == 1 || key == padding) && (!l.options || s.pen == 0 && optionElements[s.id]) {
 			f.set = choose(version, s, have)
 			if s.id == 83 && l.options && !have.any(0, 82) {
 				f.set = interfaceName // some exporters have the name in the description
@@ -133,7 +135,7 @@ func (e elements) all(pen uint32, ids ...uint16) bool {
 // counters says what the byte counters of a template count, and of which layer.
 func counters(have elements) (semantics, byteLayer string) {
 	switch {
-	case have.any(0, 1, 2, 23, 24), have.all(0, 231, 232), have.all(0, 298, 299), have.any(0, 352):
+	case have.any(0, 1, 2, 23, 24), have.all(0, 231, 232), have.all(0, 298, 299), have.any(0, 352, 312):
 		semantics = "delta"
 	case have.any(0, 85, 86, 353):
 		semantics = "total"
@@ -143,7 +145,7 @@ func counters(have elements) (semantics, byteLayer string) {
 		byteLayer = "ip"
 	case have.all(0, 231, 232):
 		byteLayer = "payload"
-	case have.any(0, 352, 353):
+	case have.any(0, 352, 353, 312):
 		byteLayer = "l2"
 	}
 	return semantics, byteLayer
