@@ -28,8 +28,6 @@ type field struct {
 	set      setter
 	name     string // of the extension
 	kind     kind
-	id       uint16
-	pen      uint32
 }
 
 // maxRecords bounds the records of one datagram: none of an honest exporter is shorter
@@ -49,7 +47,7 @@ func newLayout(version uint16, t templateRecord) (*layout, error) {
 		if s.length == 0 {
 			continue // exporters fill up a template with these
 		}
-		f := field{length: int(s.length), offset: l.size, id: s.id, pen: s.pen}
+		f := field{length: int(s.length), offset: l.size}
 		if s.length == variableLength {
 			f.variable, f.length, l.variable = true, 0, true
 			l.size++

@@ -49,10 +49,10 @@ var mappings = map[uint16]mapping{
 	27:  {set: func(w *row, b []byte) bool { return address(&w.r.Source.IP, b) }},
 	28:  {set: func(w *row, b []byte) bool { return address(&w.r.Destination.IP, b) }},
 	60:  {set: func(w *row, b []byte) bool { return small(&w.ipVersion, b, 15) }},
-	9:   {set: func(w *row, b []byte) bool { return prefix(&w.r.Source.PrefixLength, b, 32) }},
-	13:  {set: func(w *row, b []byte) bool { return prefix(&w.r.Destination.PrefixLength, b, 32) }},
-	29:  {set: func(w *row, b []byte) bool { return prefix(&w.r.Source.PrefixLength, b, 128) }},
-	30:  {set: func(w *row, b []byte) bool { return prefix(&w.r.Destination.PrefixLength, b, 128) }},
+	9:   {set: func(w *row, b []byte) bool { return small(&w.r.Source.PrefixLength, b, 32) }},
+	13:  {set: func(w *row, b []byte) bool { return small(&w.r.Destination.PrefixLength, b, 32) }},
+	29:  {set: func(w *row, b []byte) bool { return small(&w.r.Source.PrefixLength, b, 128) }},
+	30:  {set: func(w *row, b []byte) bool { return small(&w.r.Destination.PrefixLength, b, 128) }},
 	16:  {set: func(w *row, b []byte) bool { return asn(&w.r.Source.ASN, b) }},
 	17:  {set: func(w *row, b []byte) bool { return asn(&w.r.Destination.ASN, b) }},
 	10:  {set: func(w *row, b []byte) bool { return small(&w.ingress, b, math.MaxUint32) }},
@@ -227,8 +227,6 @@ func destinationPayload(w *row, b []byte) bool {
 }
 
 func unspecified(_ *row, b []byte) bool { return allZero(b) }
-
-func prefix(to *flow.Int, b []byte, max uint64) bool { return small(to, b, max) }
 
 // asn sets an AS number. 0 is that of no AS (RFC 7607): exporters write it for unknown.
 func asn(to *flow.Int, b []byte) bool {
