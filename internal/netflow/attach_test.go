@@ -243,3 +243,18 @@ func TestAttachedMessagesAreNotTooLong(t *testing.T) {
 		}
 	}
 }
+
+// What options records said outlives the datagrams that they came in, also as what is
+// attached.
+func TestKeptOptionsAreOurs(t *testing.T) {
+	s := NewSession(exporterIP, Config{})
+	var counts Counts
+	said := ipfix(head{}, templates(IPFIX, 256, "10:4 1:4"), optionTemplates(IPFIX, 300, "10:4", "82:5 34:4"), setOf(300, u32b(3), []byte("eth03"), u32b(64)))
+	attachAll(t, s, &counts, said)
+	clear(said)
+	got := attachAll(t, s, &counts, ipfix(head{}, setOf(256, u32b(3), u32b(1))))
+	r := decodeAll(t, got[0].Data).Records[0]
+	if r.IngressInterface != "eth03" || r.SamplingRate != flow.N(64) {
+		t.Errorf("%+v", r)
+	}
+}

@@ -28,8 +28,6 @@ type field struct {
 	set      setter
 	name     string // of the extension
 	kind     kind
-	id       uint16
-	pen      uint32
 }
 
 // maxRecords bounds the records of one datagram: none of an honest exporter is shorter
@@ -49,7 +47,7 @@ func newLayout(version uint16, t templateRecord) (*layout, error) {
 		if s.length == 0 {
 			continue // exporters fill up a template with these
 		}
-		f := field{length: int(s.length), offset: l.size, id: s.id, pen: s.pen}
+		f := field{length: int(s.length), offset: l.size}
 		if s.length == variableLength {
 			f.variable, f.length, l.variable = true, 0, true
 			l.size++
@@ -60,9 +58,11 @@ func newLayout(version uint16, t templateRecord) (*layout, error) {
 		f.name, f.kind = e.name, e.kind
 		key := elementID{s.pen, s.id}
 		seen[key]++
-		if n := seen[key]; n > 1 && key != padding {
+		n := seen[key]
+		if n > 1 {
 			f.name += "_" + strconv.Itoa(n)
-		} else if !l.options || s.pen == 0 && optionElements[s.id] {
+		}
+		if (n == 1 || key == padding) && (!l.options || s.pen == 0 && optionElements[s.id]) {
 			f.set = choose(version, s, have)
 			if s.id == 83 && l.options && !have.any(0, 82) {
 				f.set = interfaceName // some exporters have the name in the description
@@ -133,7 +133,7 @@ func (e elements) all(pen uint32, ids ...uint16) bool {
 // counters says what the byte counters of a template count, and of which layer.
 func counters(have elements) (semantics, byteLayer string) {
 	switch {
-	case have.any(0, 1, 2, 23, 24), have.all(0, 231, 232), have.all(0, 298, 299), have.any(0, 352):
+	case have.any(0, 1, 2, 23, 24), have.all(0, 231, 232), have.all(0, 298, 299), have.any(0, 352, 312):
 		semantics = "delta"
 	case have.any(0, 85, 86, 353):
 		semantics = "total"
@@ -143,7 +143,7 @@ func counters(have elements) (semantics, byteLayer string) {
 		byteLayer = "ip"
 	case have.all(0, 231, 232):
 		byteLayer = "payload"
-	case have.any(0, 352, 353):
+	case have.any(0, 352, 353, 312):
 		byteLayer = "l2"
 	}
 	return semantics, byteLayer

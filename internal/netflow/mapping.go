@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/packet"
 )
 
 // setter puts one field of a data record, b, into the row. It says false where the value is
@@ -48,10 +49,10 @@ var mappings = map[uint16]mapping{
 	27:  {set: func(w *row, b []byte) bool { return address(&w.r.Source.IP, b) }},
 	28:  {set: func(w *row, b []byte) bool { return address(&w.r.Destination.IP, b) }},
 	60:  {set: func(w *row, b []byte) bool { return small(&w.ipVersion, b, 15) }},
-	9:   {set: func(w *row, b []byte) bool { return prefix(&w.r.Source.PrefixLength, b, 32) }},
-	13:  {set: func(w *row, b []byte) bool { return prefix(&w.r.Destination.PrefixLength, b, 32) }},
-	29:  {set: func(w *row, b []byte) bool { return prefix(&w.r.Source.PrefixLength, b, 128) }},
-	30:  {set: func(w *row, b []byte) bool { return prefix(&w.r.Destination.PrefixLength, b, 128) }},
+	9:   {set: func(w *row, b []byte) bool { return small(&w.r.Source.PrefixLength, b, 32) }},
+	13:  {set: func(w *row, b []byte) bool { return small(&w.r.Destination.PrefixLength, b, 32) }},
+	29:  {set: func(w *row, b []byte) bool { return small(&w.r.Source.PrefixLength, b, 128) }},
+	30:  {set: func(w *row, b []byte) bool { return small(&w.r.Destination.PrefixLength, b, 128) }},
 	16:  {set: func(w *row, b []byte) bool { return asn(&w.r.Source.ASN, b) }},
 	17:  {set: func(w *row, b []byte) bool { return asn(&w.r.Destination.ASN, b) }},
 	10:  {set: func(w *row, b []byte) bool { return small(&w.ingress, b, math.MaxUint32) }},
@@ -117,6 +118,11 @@ var mappings = map[uint16]mapping{
 	325: {set: func(w *row, b []byte) bool { return ntp(&w.observed, b, 1) }},
 	161: {set: func(w *row, b []byte) bool { return duration(w, b, 1e6) }, unless: []uint16{162}},
 	162: {set: func(w *row, b []byte) bool { return duration(w, b, 1e3) }},
+
+	// The first bytes of a sampled packet, and its length.
+	312: {set: func(w *row, b []byte) bool { w.r.Source.Packets = flow.N(1); return sourceBytes(w, b) }, unless: []uint16{1, 2, 85, 86, 352}},
+	313: {set: func(w *row, b []byte) bool { packet.IP(w.r, w.x, b); return true }, unless: []uint16{315}},
+	315: {set: func(w *row, b []byte) bool { packet.Ethernet(w.r, w.x, b); return true }},
 
 	// No next hop is told by zeros; others stay extensions.
 	15: {set: unspecified}, 18: {set: unspecified}, 62: {set: unspecified}, 63: {set: unspecified},
@@ -189,6 +195,11 @@ func choose(version uint16, s spec, have elements) setter {
 			return sourcePackets
 		}
 		return destinationPackets
+	case 312, 313, 315:
+		// A sampled packet (RFC 5477), where the record has nothing of its header by itself.
+		if !have.any(0, 313, 315) || have.any(0, 8, 27, 31, 88, 192, 245, 256) {
+			return nil
+		}
 	case 161, 162:
 		if have.any(0, 22, 150, 152, 154, 156, 158) && have.any(0, 21, 151, 153, 155, 157, 159) {
 			return nil
@@ -216,8 +227,6 @@ func destinationPayload(w *row, b []byte) bool {
 }
 
 func unspecified(_ *row, b []byte) bool { return allZero(b) }
-
-func prefix(to *flow.Int, b []byte, max uint64) bool { return small(to, b, max) }
 
 // asn sets an AS number. 0 is that of no AS (RFC 7607): exporters write it for unknown.
 func asn(to *flow.Int, b []byte) bool {

@@ -121,7 +121,9 @@ func (s *Session) decode(d *Datagram, out *Output) error {
 			if err := s.flowSample(r, body, kind == 3); err != nil {
 				return err
 			}
-			r.ID = flow.NewID("sflow", header, binary.BigEndian.AppendUint32(nil, i), body)
+			var place [4]byte
+			binary.BigEndian.PutUint32(place[:], i)
+			r.ID = flow.NewID("sflow", header, place[:], body)
 			out.Counts.Records++
 		case 2, 4:
 			out.Counts.CounterSamples++
