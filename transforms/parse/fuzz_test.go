@@ -119,8 +119,9 @@ func fuzzUnits(f *testing.F, format string) {
 	})
 }
 
-func FuzzAzureVNet(f *testing.F) { fuzzUnits(f, "azure_vnet") }
-func FuzzAzureNSG(f *testing.F)  { fuzzUnits(f, "azure_nsg") }
+func FuzzCloudWatch(f *testing.F) { fuzzUnits(f, "aws_cloudwatch") }
+func FuzzAzureVNet(f *testing.F)  { fuzzUnits(f, "azure_vnet") }
+func FuzzAzureNSG(f *testing.F)   { fuzzUnits(f, "azure_nsg") }
 
 func FuzzZeek(f *testing.F)     { fuzzFormat(f, "zeek", true) }
 func FuzzZeekJSON(f *testing.F) { fuzzFormat(f, "zeek_json", false) }
