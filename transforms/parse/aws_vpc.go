@@ -27,14 +27,15 @@ func init() {
 	})
 }
 
-// awsDecoder reads AWS VPC flow logs as text, versions 2 to 8, a line each: as S3 holds
-// them, as CloudWatch Logs gives them, or in the member "message" of a JSON object as
-// Firehose delivers them.
+// awsDecoder reads AWS VPC and Transit Gateway flow logs as text, versions 2 to 10, a line
+// each: as S3 holds them, as CloudWatch Logs gives them, or in the member "message" of a JSON
+// object as Firehose delivers them.
 //
 // Which columns there are, and in which order, is said by the header: the first line of
 // an S3 file, or the flow log's format string as it was declared
 // ("${srcaddr} ${dstaddr} …" or the bare names). Without one only the default format can
-// be read: 14 columns that begin with version 2. Columns are never told by their number.
+// be read: 14 columns that begin with version 2, or those of a transit gateway, which begin
+// with version 6 and "TransitGateway". Columns are never told by their number.
 //
 // srcaddr and dstaddr are the endpoints: the addresses that the rest of the same VPC sees
 // and that the default format has. pkt-srcaddr and pkt-dstaddr, the addresses inside the
@@ -42,13 +43,17 @@ func init() {
 // address on its other side. Where a format has only these, they are the endpoints.
 //
 // The network interface is the exporter (exporter_name), because it is what observed the
-// flow; with flow-direction it is also the ingress or egress interface. Ports of
+// flow; with flow-direction it is also the ingress or egress interface. For a transit gateway
+// that is the attachment; for what has neither (a regional NAT gateway, version 9), resource-id.
+// encryption-status (version 10) is a number: 0 not encrypted, 1 by Nitro, 2 by the
+// application's TLS, 3 by both. Ports of
 // protocols that have none (AWS writes 0) are absent. Event time is end. NODATA and
 // SKIPDATA rows are gaps. Columns that the record has no field for are extensions, named
 // with underscores. The id is the hash of the whole line: copies of one flow at several
 // interfaces or NATs differ only in late columns.
 //
-// Source: https://docs.aws.amazon.com/vpc/latest/userguide/flow-log-records.html
+// Source: https://docs.aws.amazon.com/vpc/latest/userguide/flow-log-records.html,
+// https://docs.aws.amazon.com/vpc/latest/tgw/tgw-flow-logs.html
 type awsDecoder struct {
 	layout *awsLayout
 	object jsonObject
@@ -86,6 +91,10 @@ const (
 	awsPktDestinationService
 	awsFlowDirection
 	awsRejectReason
+	awsAttachment
+	awsSourceVPC
+	awsDestinationVPC
+	awsResource
 	awsFields // how many
 )
 
@@ -97,6 +106,7 @@ var awsNames = map[string]awsField{
 	"pkt_srcaddr": awsPktSource, "pkt_dstaddr": awsPktDestination, "region": awsRegion, "az_id": awsZone,
 	"pkt_src_aws_service": awsPktSourceService, "pkt_dst_aws_service": awsPktDestinationService,
 	"flow_direction": awsFlowDirection, "reject_reason": awsRejectReason,
+	"tgw_attachment_id": awsAttachment, "tgw_src_vpc_id": awsSourceVPC, "tgw_dst_vpc_id": awsDestinationVPC, "resource_id": awsResource,
 }
 
 // awsNumbers are the other documented columns that are whole numbers.
@@ -106,6 +116,33 @@ var awsNumbers = map[string]bool{
 }
 
 const awsDefault = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status"
+
+// awsTransitGateway is the default format of Transit Gateway flow logs.
+const awsTransitGateway = "version resource-type account-id tgw-id tgw-attachment-id tgw-src-vpc-account-id tgw-dst-vpc-account-id tgw-src-vpc-id tgw-dst-vpc-id " +
+	"tgw-src-subnet-id tgw-dst-subnet-id tgw-src-eni tgw-dst-eni tgw-src-az-id tgw-dst-az-id tgw-pair-attachment-id srcaddr dstaddr srcport dstport protocol " +
+	"packets bytes start end log-status type packets-lost-no-route packets-lost-blackhole packets-lost-mtu-exceeded packets-lost-ttl-expired tcp-flags region " +
+	"flow-direction pkt-src-aws-service pkt-dst-aws-service"
+
+// awsGateway begins a line of that format.
+const awsGateway = "6 TransitGateway "
+
+var awsGatewayLayout = func() *awsLayout {
+	l, err := readAWSLayout(awsTransitGateway)
+	if err != nil {
+		panic(err)
+	}
+	l.assumed = true
+	return l
+}()
+
+// of is the layout of one line: without a header the line says which of the two formats it
+// is of.
+func (l *awsLayout) of(line string) *awsLayout {
+	if l.assumed && strings.HasPrefix(line, awsGateway) {
+		return awsGatewayLayout
+	}
+	return l
+}
 
 // awsLayout is what a header says.
 type awsLayout struct {
@@ -168,7 +205,7 @@ func (d *awsDecoder) message(line string) (string, error) {
 }
 
 func (d *awsDecoder) columns(line string, a *awsRow) error {
-	l := d.layout
+	l := d.layout.of(line)
 	rest := line
 	for i := range l.columns {
 		c := &l.columns[i]
@@ -180,7 +217,7 @@ func (d *awsDecoder) columns(line string, a *awsRow) error {
 		if n >= 0 {
 			text, rest = rest[:n], rest[n+1:]
 		}
-		if i == 0 && l.assumed && text != "2" {
+		if i == 0 && l.assumed && text != "2" && l != awsGatewayLayout {
 			return l.wrongCount(line)
 		}
 		switch {
@@ -192,7 +229,7 @@ func (d *awsDecoder) columns(line string, a *awsRow) error {
 			if err := a.set(c.field, c.name, text); err != nil {
 				return err
 			}
-			if c.field == awsType && text == "EFA" || c.field == awsLogStatus && text != "OK" {
+			if c.field == awsResource || c.field == awsType && text == "EFA" || c.field == awsLogStatus && text != "OK" {
 				d.ext.add(flow.Ext(c.name, text))
 			}
 		default:
@@ -214,7 +251,11 @@ func (d *awsDecoder) columns(line string, a *awsRow) error {
 func (l *awsLayout) wrongCount(line string) error {
 	have := strings.Count(line, " ") + 1
 	if l.assumed {
-		return flow.Reject(flow.ReasonFormat, "no header, and not the default format of %d columns and version 2: %d columns; declare the flow log's format", len(l.columns), have)
+		version := 2
+		if l == awsGatewayLayout {
+			version = 6
+		}
+		return flow.Reject(flow.ReasonFormat, "no header, and not the default format of %d columns and version %d: %d columns; declare the flow log's format", len(l.columns), version, have)
 	}
 	return flow.Reject(flow.ReasonSyntax, "%d columns, the header has %d", have, len(l.columns))
 }
@@ -238,6 +279,8 @@ type awsRow struct {
 	pktDest    flow.IP
 	status     string
 	networkIfc string
+	attachment string // of a transit gateway
+	resource   string
 }
 
 func (a *awsRow) set(f awsField, name, text string) (err error) {
@@ -305,6 +348,14 @@ func (a *awsRow) set(f awsField, name, text string) (err error) {
 		r.Direction = text
 	case awsRejectReason:
 		r.ActionReason = text
+	case awsAttachment:
+		a.attachment = text
+	case awsSourceVPC:
+		r.Source.CloudNetwork = text
+	case awsDestinationVPC:
+		r.Destination.CloudNetwork = text
+	case awsResource:
+		a.resource = text
 	}
 	return err
 }
@@ -347,12 +398,13 @@ func (a *awsRow) finish() error {
 	if r.Protocol.OK && !hasPorts(r.Protocol.V) {
 		r.Source.Port, r.Destination.Port = flow.Int{}, flow.Int{}
 	}
-	r.Exporter.Name = a.networkIfc
+	at := first(a.networkIfc, a.attachment, a.resource)
+	r.Exporter.Name = at
 	switch r.Direction {
 	case "ingress":
-		r.IngressInterface = a.networkIfc
+		r.IngressInterface = at
 	case "egress":
-		r.EgressInterface = a.networkIfc
+		r.EgressInterface = at
 	}
 	r.Cloud.Provider, r.CounterSemantics, r.ByteLayer = "aws", "delta", "ip"
 	return nil
@@ -457,6 +509,9 @@ func detectAWS(head []byte) int {
 			return 80
 		}
 	}
+	if strings.HasPrefix(line, awsGateway) && strings.Count(line, " ")+1 == len(awsGatewayLayout.columns) {
+		return 80
+	}
 	return 0
 }
 
@@ -494,13 +549,14 @@ func awsTimestamp(header string, data []byte) (flow.Time, bool) {
 		rest = trim(m.text)
 	}
 	var t flow.Time
-	for i := range last.layout.columns {
+	layout := last.layout.of(rest)
+	for i := range layout.columns {
 		text := rest
 		n := strings.IndexByte(rest, ' ')
 		if n >= 0 {
 			text, rest = rest[:n], rest[n+1:]
 		}
-		switch last.layout.columns[i].field {
+		switch layout.columns[i].field {
 		case awsStart, awsEnd:
 			v, err := epochSeconds("", text)
 			if err != nil {

@@ -128,6 +128,43 @@ func BenchmarkGCP(b *testing.B) {
 	benchOther(b, "struct by encoding/json/v2", lines, func(l []byte) error { var r entry; return jsonv2.Unmarshal(l, &r) })
 }
 
+// Messages of ten events: 1000 records in a hundred messages.
+func BenchmarkCloudWatch(b *testing.B) {
+	type message struct {
+		Type   string   `json:"messageType"`
+		Owner  string   `json:"owner"`
+		Group  string   `json:"logGroup"`
+		Stream string   `json:"logStream"`
+		Filter []string `json:"subscriptionFilters"`
+		Events []struct {
+			ID        string `json:"id"`
+			Timestamp int64  `json:"timestamp"`
+			Message   string `json:"message"`
+		} `json:"logEvents"`
+	}
+	var units [][]byte
+	for i := range benchRecords / 10 {
+		var lines []string
+		for j := range 10 {
+			lines = append(lines, strings.Replace(awsLine, "49152", fmt.Sprint(i*10+j), 1))
+		}
+		units = append(units, []byte(cloudWatchMessage(lines...)))
+	}
+	benchFormat(b, "aws_cloudwatch", units)
+	benchOther(b, "struct by encoding/json/v2 and strings.Split", units, func(l []byte) error {
+		var m message
+		if err := jsonv2.Unmarshal(l, &m); err != nil {
+			return err
+		}
+		for _, e := range m.Events {
+			if len(strings.Split(e.Message, " ")) != 14 {
+				return fmt.Errorf("another format")
+			}
+		}
+		return nil
+	})
+}
+
 // Units of ten tuples: 1000 records in a hundred units.
 func BenchmarkAzureVNet(b *testing.B) {
 	type entry struct {

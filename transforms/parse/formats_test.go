@@ -27,17 +27,18 @@ var samples = map[string]struct{ header, line string }{
 		"", `{"ts":1768478400.000001,"uid":"Ca1","id.orig_h":"10.0.0.1","id.orig_p":50000,"id.resp_h":"192.0.2.1","id.resp_p":443,"proto":"tcp","service":"ssl","duration":1.5,"orig_bytes":100,"resp_bytes":2000,"conn_state":"SF","local_orig":true,"local_resp":false,"missed_bytes":0,"history":"ShADadFf","orig_pkts":8,"orig_ip_bytes":428,"resp_pkts":9,"resp_ip_bytes":2376,"ip_proto":6}`,
 	},
 	"aws_vpc": {
-		awsDefault + "\n", "2 123456789012 eni-0a1b2c3d4e5f60001 10.0.1.10 10.0.2.20 49152 443 6 20 4249 1768478400 1768478458 ACCEPT OK",
+		awsDefault + "\n", awsLine,
 	},
-	"gcp_vpc":     {"", gcpLine},
-	"azure_vnet":  {"", vnetEntry("1768478459640,10.0.0.6,198.51.100.17,22730,443,6,O,C,NX,30,3705,67,44990")},
-	"azure_nsg":   {"", nsgEntry("1768478457,10.5.16.4,198.51.100.204,59831,443,T,O,A,C,1021,588096,8005,4610880")},
-	"datagram":    {"", string(v5Datagram(1))},
-	"suricata":    {"", suricataFlow},
-	"argus":       {argusHeader, argusLine},
-	"nfdump":      {nfdumpHeader, nfdumpLine},
-	"nfdump_json": {"", nfdumpObjectText},
-	"pmacct":      {"", pmacctLine},
+	"gcp_vpc":        {"", gcpLine},
+	"azure_vnet":     {"", vnetEntry("1768478459640,10.0.0.6,198.51.100.17,22730,443,6,O,C,NX,30,3705,67,44990")},
+	"azure_nsg":      {"", nsgEntry("1768478457,10.5.16.4,198.51.100.204,59831,443,T,O,A,C,1021,588096,8005,4610880")},
+	"datagram":       {"", string(v5Datagram(1))},
+	"suricata":       {"", suricataFlow},
+	"argus":          {argusHeader, argusLine},
+	"nfdump":         {nfdumpHeader, nfdumpLine},
+	"nfdump_json":    {"", nfdumpObjectText},
+	"pmacct":         {"", pmacctLine},
+	"aws_cloudwatch": {"", cloudWatchMessage(awsLine)},
 	"flowbeam": {
 		"", `{"record_id":"000102030405060708090a0b0c0d0e0f","revision":3,"event_time":"2026-01-15T12:00:00Z","format":"canopus","late":false,"source_ip":"10.0.0.1"}`,
 	},
@@ -45,6 +46,8 @@ var samples = map[string]struct{ header, line string }{
 
 // needsHeader are the formats whose lines can't be known without their header.
 var needsHeader = map[string]bool{"zeek": true, "argus": true, "nfdump": true}
+
+const awsLine = "2 123456789012 eni-0a1b2c3d4e5f60001 10.0.1.10 10.0.2.20 49152 443 6 20 4249 1768478400 1768478458 ACCEPT OK"
 
 func sampleBatch(format string) flow.RawBatch {
 	s := samples[format]
@@ -69,20 +72,21 @@ func TestEveryFormatHasASampleThatParses(t *testing.T) {
 // Ids are in every store: a change here doubles each record that is read again.
 func TestRecordIDsAreGolden(t *testing.T) {
 	for format, want := range map[string]string{
-		"canopus":     "a10c332ed8c3572185f1de73a084fd3b",
-		"zeek":        "931f531f01129491e2bba0a6bda54af2",
-		"zeek_json":   "2812e4c1ac89dcd44d92a62361a0455c",
-		"aws_vpc":     "f6efc89b5cc6d252d19aa3a445d6e92b",
-		"azure_vnet":  "e7c1668eaff3777833cbcf9dfa4a1a0b",
-		"azure_nsg":   "7ea601d4f0cf2fdecaf8733de6230019",
-		"gcp_vpc":     "f0cba3375d7e3c04d466671b2d553248",
-		"flowbeam":    "000102030405060708090a0b0c0d0e0f",
-		"argus":       "ce1844c0a32fb5abd51422b4ef8963f6",
-		"nfdump":      "76a8212326a9179d7cb152a45762733f",
-		"nfdump_json": "653f29fc2d884155c7f2c2ad755f8917",
-		"pmacct":      "59825f35a418722eae42a6a782edf983",
-		"datagram":    "9ce9da2e602fbe5dfe478f0948644b12",
-		"suricata":    "3924a4db72b83b5a664a16135a17b141",
+		"canopus":        "a10c332ed8c3572185f1de73a084fd3b",
+		"zeek":           "931f531f01129491e2bba0a6bda54af2",
+		"zeek_json":      "2812e4c1ac89dcd44d92a62361a0455c",
+		"aws_vpc":        "f6efc89b5cc6d252d19aa3a445d6e92b",
+		"azure_vnet":     "e7c1668eaff3777833cbcf9dfa4a1a0b",
+		"azure_nsg":      "7ea601d4f0cf2fdecaf8733de6230019",
+		"gcp_vpc":        "f0cba3375d7e3c04d466671b2d553248",
+		"flowbeam":       "000102030405060708090a0b0c0d0e0f",
+		"argus":          "ce1844c0a32fb5abd51422b4ef8963f6",
+		"nfdump":         "76a8212326a9179d7cb152a45762733f",
+		"nfdump_json":    "653f29fc2d884155c7f2c2ad755f8917",
+		"pmacct":         "59825f35a418722eae42a6a782edf983",
+		"datagram":       "9ce9da2e602fbe5dfe478f0948644b12",
+		"suricata":       "3924a4db72b83b5a664a16135a17b141",
+		"aws_cloudwatch": "f6efc89b5cc6d252d19aa3a445d6e92b",
 	} {
 		in := sampleBatch(format)
 		out, _ := newFn(t, parseFn{}).parse(&in)

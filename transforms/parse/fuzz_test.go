@@ -128,9 +128,10 @@ func fuzzUnits(f *testing.F, format string) {
 	})
 }
 
-func FuzzAzureVNet(f *testing.F) { fuzzUnits(f, "azure_vnet") }
-func FuzzAzureNSG(f *testing.F)  { fuzzUnits(f, "azure_nsg") }
-func FuzzDatagram(f *testing.F)  { fuzzUnits(f, "datagram") }
+func FuzzAzureVNet(f *testing.F)  { fuzzUnits(f, "azure_vnet") }
+func FuzzAzureNSG(f *testing.F)   { fuzzUnits(f, "azure_nsg") }
+func FuzzDatagram(f *testing.F)   { fuzzUnits(f, "datagram") }
+func FuzzCloudWatch(f *testing.F) { fuzzUnits(f, "aws_cloudwatch") }
 
 func FuzzZeek(f *testing.F)       { fuzzFormat(f, "zeek", true) }
 func FuzzZeekJSON(f *testing.F)   { fuzzFormat(f, "zeek_json", false) }

@@ -77,9 +77,14 @@ func (u *Unit) Refuse(part string, err error) {
 // RefuseLast is Refuse of the record that the last call of Next returned, which is
 // forgotten.
 func (u *Unit) RefuseLast(part string, err error) {
+	u.forgetLast()
+	u.Refuse(part, err)
+}
+
+// forgetLast takes back the last call of Next.
+func (u *Unit) forgetLast() {
 	u.records = u.records[:len(u.records)-1]
 	u.parts--
-	u.Refuse(part, err)
 }
 
 // begin makes u ready for a raw unit. The records of those before it stay.
