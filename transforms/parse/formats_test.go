@@ -29,11 +29,13 @@ var samples = map[string]struct{ header, line string }{
 	"aws_vpc": {
 		awsDefault + "\n", "2 123456789012 eni-0a1b2c3d4e5f60001 10.0.1.10 10.0.2.20 49152 443 6 20 4249 1768478400 1768478458 ACCEPT OK",
 	},
-	"suricata":    {"", suricataFlow},
-	"argus":       {argusHeader, argusLine},
-	"nfdump":      {nfdumpHeader, nfdumpLine},
-	"nfdump_json": {"", nfdumpObjectText},
-	"pmacct":      {"", pmacctLine},
+	"suricata":         {"", suricataFlow},
+	"argus":            {argusHeader, argusLine},
+	"nfdump":           {nfdumpHeader, nfdumpLine},
+	"nfdump_json":      {"", nfdumpObjectText},
+	"pmacct":           {"", pmacctLine},
+	"goflow2":          {"", goflow2Line},
+	"goflow2_protobuf": {"", goflow2Delimited},
 	"flowbeam": {
 		"", `{"record_id":"000102030405060708090a0b0c0d0e0f","revision":3,"event_time":"2026-01-15T12:00:00Z","format":"canopus","late":false,"source_ip":"10.0.0.1"}`,
 	},
@@ -65,16 +67,18 @@ func TestEveryFormatHasASampleThatParses(t *testing.T) {
 // Ids are in every store: a change here doubles each record that is read again.
 func TestRecordIDsAreGolden(t *testing.T) {
 	for format, want := range map[string]string{
-		"canopus":     "a10c332ed8c3572185f1de73a084fd3b",
-		"zeek":        "931f531f01129491e2bba0a6bda54af2",
-		"zeek_json":   "2812e4c1ac89dcd44d92a62361a0455c",
-		"aws_vpc":     "f6efc89b5cc6d252d19aa3a445d6e92b",
-		"argus":       "ce1844c0a32fb5abd51422b4ef8963f6",
-		"nfdump":      "76a8212326a9179d7cb152a45762733f",
-		"nfdump_json": "653f29fc2d884155c7f2c2ad755f8917",
-		"pmacct":      "59825f35a418722eae42a6a782edf983",
-		"suricata":    "3924a4db72b83b5a664a16135a17b141",
-		"flowbeam":    "000102030405060708090a0b0c0d0e0f",
+		"canopus":          "a10c332ed8c3572185f1de73a084fd3b",
+		"zeek":             "931f531f01129491e2bba0a6bda54af2",
+		"zeek_json":        "2812e4c1ac89dcd44d92a62361a0455c",
+		"aws_vpc":          "f6efc89b5cc6d252d19aa3a445d6e92b",
+		"argus":            "ce1844c0a32fb5abd51422b4ef8963f6",
+		"nfdump":           "76a8212326a9179d7cb152a45762733f",
+		"nfdump_json":      "653f29fc2d884155c7f2c2ad755f8917",
+		"goflow2":          "b74e6958b55004243e17214e3d32e37e",
+		"goflow2_protobuf": "b6fe93d42aa372c0c4af7d5c134f1e26",
+		"pmacct":           "59825f35a418722eae42a6a782edf983",
+		"suricata":         "3924a4db72b83b5a664a16135a17b141",
+		"flowbeam":         "000102030405060708090a0b0c0d0e0f",
 	} {
 		in := sampleBatch(format)
 		out, _ := newFn(t, parseFn{}).parse(&in)

@@ -6,9 +6,11 @@ package parse
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
@@ -55,7 +57,8 @@ func Then(steps ...flow.Step) Option {
 	}
 }
 
-// KeepOriginal keeps each raw record in Record.Original. Default: false.
+// KeepOriginal keeps each raw record in Record.Original; one that is not UTF-8 as "base64:"
+// and its bytes in base64. Default: false.
 func KeepOriginal(keep bool) Option {
 	return func(o *options) error {
 		o.keepOriginal = keep
@@ -238,7 +241,9 @@ func (f *parseFn) parse(in *flow.RawBatch) (flow.Batch, []flow.Failure) {
 			r.SetCommunityID()
 		}
 		if f.KeepOriginal && r.Original == "" {
-			r.Original = data
+			if r.Original = data; !utf8.ValidString(data) {
+				r.Original = "base64:" + base64.StdEncoding.EncodeToString(raw.Data)
+			}
 		}
 		if keep, stage, err := f.steps.Process(r); !keep {
 			if err != nil {
