@@ -16,11 +16,25 @@ var sourceGuards = []guard{
 		new:  "records[len(records)-1].Offset.V >= end && false {",
 		test: "TestEachLineIsReadOnceHoweverTheRunnerSplits",
 	}, {
+		name: "filesource/range-within-a-record",
+		why:  "the lines of a record that began in the range before are read a second time, as records of their own",
+		file: "sources/filesource/multiline.go",
+		old:  "if begins, more := c.peek(); begins || !more {",
+		new:  "if begins, more := c.peek(); begins || !more || more {",
+		test: "TestEachBlockIsReadOnceHoweverTheRunnerSplits",
+	}, {
+		name: "filesource/long-record",
+		why:  "a record beyond the cap takes those behind it with it",
+		file: "sources/filesource/multiline.go",
+		old:  "if !more || begins {",
+		new:  "if !more {",
+		test: "TestBlocks",
+	}, {
 		name: "filesource/range-start",
 		why:  "a line that begins right where a range begins is lost",
 		file: "sources/filesource/part.go",
-		old:  "stored, err = p.source(ctx, start-1); err != nil {\n			return err\n		}\n		p.cut = lineCutter{r: stored, max: p.c.MaxLine, off: start - 1}",
-		new:  "stored, err = p.source(ctx, start); err != nil {\n			return err\n		}\n		p.cut = lineCutter{r: stored, max: p.c.MaxLine, off: start}",
+		old:  "stored, err = p.source(ctx, start-1); err != nil {\n			return err\n		}\n		p.cut = lineCutter{r: stored, max: p.c.MaxLine, off: start - 1, begins: p.info.Begins}",
+		new:  "stored, err = p.source(ctx, start); err != nil {\n			return err\n		}\n		p.cut = lineCutter{r: stored, max: p.c.MaxLine, off: start, begins: p.info.Begins}",
 		test: "TestEachLineIsReadOnceHoweverTheRunnerSplits",
 	}, {
 		name: "filesource/header-of-each-range",

@@ -38,7 +38,8 @@ type goflow2ProtobufDecoder struct {
 // goflow2Kept is a value that becomes an extension, or a part of one.
 type goflow2Kept struct {
 	field  int
-	text   string
+	value  uint64
+	text   string // of what is no number
 	number bool
 }
 
@@ -108,7 +109,7 @@ func (d *goflow2ProtobufDecoder) field(f *protoField, g *goflow2Record) error {
 		}
 		keep, err := g.number(f.number, f.value)
 		if keep {
-			d.keepLast(goflow2Kept{f.number, strconv.FormatUint(f.value, 10), true})
+			d.keepLast(goflow2Kept{field: f.number, value: f.value, number: true})
 		}
 		return err
 	case goflow2Address:
@@ -120,12 +121,12 @@ func (d *goflow2ProtobufDecoder) field(f *protoField, g *goflow2Record) error {
 			return err
 		}
 		if g.address(f.number, ip) {
-			d.keepLast(goflow2Kept{f.number, ip.String(), false})
+			d.keepLast(goflow2Kept{field: f.number, text: d.addressText(ip)})
 		}
 		return nil
 	case goflow2Numbers:
 		if f.wire == protoVarint {
-			d.kept = append(d.kept, goflow2Kept{f.number, strconv.FormatUint(f.value, 10), true})
+			d.kept = append(d.kept, goflow2Kept{field: f.number, value: f.value, number: true})
 			return nil
 		}
 		if f.wire != protoLen {
@@ -137,7 +138,7 @@ func (d *goflow2ProtobufDecoder) field(f *protoField, g *goflow2Record) error {
 				return flow.Reject(flow.ReasonSyntax, "%s: a number is cut off", known.name)
 			}
 			b = b[n:]
-			d.kept = append(d.kept, goflow2Kept{f.number, strconv.FormatUint(v, 10), true})
+			d.kept = append(d.kept, goflow2Kept{field: f.number, value: v, number: true})
 		}
 		return nil
 	case goflow2Addresses:
@@ -145,15 +146,20 @@ func (d *goflow2ProtobufDecoder) field(f *protoField, g *goflow2Record) error {
 			return f.wrongWire(known.name)
 		}
 		ip, err := rawAddress(known.name, f.bytes)
-		d.kept = append(d.kept, goflow2Kept{f.number, ip.String(), false})
+		d.kept = append(d.kept, goflow2Kept{field: f.number, text: d.addressText(ip)})
 		return err
 	}
-	k := goflow2Kept{f.number, strconv.FormatUint(f.value, 10), true}
+	k := goflow2Kept{field: f.number, value: f.value, number: true}
 	if f.wire == protoLen {
 		k.text, k.number = hex.EncodeToString([]byte(f.bytes)), false
 	}
 	d.kept = append(d.kept, k)
 	return nil
+}
+
+func (d *goflow2ProtobufDecoder) addressText(ip flow.IP) string {
+	d.text = ip.Append(d.text[:0])
+	return string(d.text)
 }
 
 // keepLast keeps a value of a field that is there once; of two the last counts.
@@ -195,7 +201,7 @@ func (d *goflow2ProtobufDecoder) keepAll() {
 				d.text = append(d.text, ',')
 			}
 			if o.number {
-				d.text = append(d.text, o.text...)
+				d.text = strconv.AppendUint(d.text, o.value, 10)
 			} else {
 				d.text = flow.AppendJSON(d.text, o.text)
 			}
@@ -204,8 +210,9 @@ func (d *goflow2ProtobufDecoder) keepAll() {
 		if list {
 			e.Text = string(append(d.text, ']'))
 		} else if k.number {
-			if e.Kind = flow.ExtInt; !isInteger(k.text) {
-				e.Kind = flow.ExtFloat // beyond 63 bits
+			e.Text, e.Kind = strconv.FormatUint(k.value, 10), flow.ExtInt
+			if k.value > math.MaxInt64 {
+				e.Kind = flow.ExtFloat
 			}
 		}
 		d.ext.add(e)
