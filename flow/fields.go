@@ -70,7 +70,7 @@ var recordColumns = []Column[Record]{
 	{Num: 46, Name: "action_reason", Kind: KindString, ECS: "event.reason", Doc: "Why it was rejected.", Ref: func(r *rec) any { return &r.ActionReason }},
 	{Num: 47, Name: "rule", Kind: KindString, ECS: "rule.name", Doc: "The rule that decided.", Ref: func(r *rec) any { return &r.Rule }},
 	{Num: 48, Name: "end_reason", Kind: KindString, IPFIX: "flowEndReason", ECS: "flowbeam.end_reason", Doc: "Why the flow ended: idle, active, end, forced or resources.", Ref: func(r *rec) any { return &r.EndReason }},
-	{Num: 49, Name: "connection_state", Kind: KindString, ECS: "zeek.connection.state", Doc: "Zeek's conn_state.", Ref: func(r *rec) any { return &r.ConnectionState }},
+	{Num: 49, Name: "connection_state", Kind: KindString, ECS: "zeek.connection.state", Doc: "Zeek's conn_state, Suricata's flow.state, Argus's State.", Ref: func(r *rec) any { return &r.ConnectionState }},
 	{Num: 50, Name: "history", Kind: KindString, ECS: "zeek.connection.history", Doc: "Zeek's history.", Ref: func(r *rec) any { return &r.History }},
 	{Num: 51, Name: "user_id", Kind: KindString, IPFIX: "userName", ECS: "source.user.id", Doc: "The subscriber on the source side.", Ref: func(r *rec) any { return &r.UserID }},
 	{Num: 52, Name: "rtt_internal_ns", Kind: KindInt, Unit: "ns", ECS: "flowbeam.rtt.internal", Doc: "Round trip between probe and source side.", Ref: func(r *rec) any { return &r.RTTInternal }},

@@ -44,6 +44,21 @@ func TestAFilesOwnHeaderGoesBeforeTheDeclaredOne(t *testing.T) {
 	}
 }
 
+// What a declared header says of all files stays true where they have headers of their own.
+func TestADeclaredZoneGoesBeforeAFilesOwnHeader(t *testing.T) {
+	path := write(t, t.TempDir(), "in", []byte("#headed\na\n"))
+	for declared, want := range map[string]string{
+		"#timezone Asia/Tokyo":               "#timezone Asia/Tokyo\n#headed\n",
+		"#timezone Asia/Tokyo\n":             "#timezone Asia/Tokyo\n#headed\n",
+		"#timezone Asia/Tokyo\nother header": "#timezone Asia/Tokyo\n#headed\n",
+		"other header\n#timezone Asia/Tokyo": "#headed\n",
+	} {
+		if got := run(t, []string{path}, Header(declared)); got.batches[0].Origin.Header != want {
+			t.Errorf("%q: origin %+v", declared, got.batches[0].Origin)
+		}
+	}
+}
+
 func TestWiringMistakesPanic(t *testing.T) {
 	for _, tc := range []struct {
 		want  string

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	jsonv2 "github.com/go-json-experiment/json"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/flowbeam/flowbeam/flow"
 )
@@ -328,6 +329,67 @@ func BenchmarkPmacct(b *testing.B) {
 	lines := benchLines("pmacct", ":50000", ":%d")
 	benchFormat(b, "pmacct", lines)
 	benchOther(b, "struct by encoding/json/v2", lines, func(l []byte) error { var r object; return jsonv2.Unmarshal(l, &r) })
+}
+
+func BenchmarkGoflow2(b *testing.B) {
+	type object struct {
+		Type     string `json:"type"`
+		Received int64  `json:"time_received_ns"`
+		Sequence int64  `json:"sequence_num"`
+		Sampling int64  `json:"sampling_rate"`
+		Sampler  string `json:"sampler_address"`
+		Start    int64  `json:"time_flow_start_ns"`
+		End      int64  `json:"time_flow_end_ns"`
+		Bytes    int64  `json:"bytes"`
+		Packets  int64  `json:"packets"`
+		Source   string `json:"src_addr"`
+		Dest     string `json:"dst_addr"`
+		Etype    string `json:"etype"`
+		Proto    string `json:"proto"`
+		SPort    int64  `json:"src_port"`
+		DPort    int64  `json:"dst_port"`
+		Input    int64  `json:"in_if"`
+		Output   int64  `json:"out_if"`
+		SMAC     string `json:"src_mac"`
+		DMAC     string `json:"dst_mac"`
+		VLAN     int64  `json:"vlan_id"`
+		TOS      int64  `json:"ip_tos"`
+		TTL      int64  `json:"ip_ttl"`
+		Flags    int64  `json:"tcp_flags"`
+		SAS      int64  `json:"src_as"`
+		DAS      int64  `json:"dst_as"`
+		NextHop  string `json:"next_hop"`
+		SNet     string `json:"src_net"`
+		DNet     string `json:"dst_net"`
+		Path     []int  `json:"as_path"`
+		Domain   int64  `json:"observation_domain_id"`
+	}
+	lines := benchLines("goflow2", ":50000", ":%d")
+	benchFormat(b, "goflow2", lines)
+	benchOther(b, "struct by encoding/json/v2", lines, func(l []byte) error { var r object; return jsonv2.Unmarshal(l, &r) })
+}
+
+func BenchmarkGoflow2Protobuf(b *testing.B) {
+	lines := make([][]byte, benchRecords)
+	for i := range lines {
+		lines[i] = []byte(goflow2Delimited)
+	}
+	benchFormat(b, "goflow2_protobuf", lines)
+	benchOther(b, "fields by protowire", lines, func(l []byte) error {
+		l, _ = protowire.ConsumeBytes(l)
+		for len(l) > 0 {
+			n, t, size := protowire.ConsumeTag(l)
+			if size < 0 {
+				return protowire.ParseError(size)
+			}
+			l = l[size:]
+			if size = protowire.ConsumeFieldValue(n, t, l); size < 0 {
+				return protowire.ParseError(size)
+			}
+			l = l[size:]
+		}
+		return nil
+	})
 }
 
 func BenchmarkFlowbeam(b *testing.B) {

@@ -133,16 +133,18 @@ func FuzzAzureNSG(f *testing.F)   { fuzzUnits(f, "azure_nsg") }
 func FuzzDatagram(f *testing.F)   { fuzzUnits(f, "datagram") }
 func FuzzCloudWatch(f *testing.F) { fuzzUnits(f, "aws_cloudwatch") }
 
-func FuzzZeek(f *testing.F)       { fuzzFormat(f, "zeek", true) }
-func FuzzZeekJSON(f *testing.F)   { fuzzFormat(f, "zeek_json", false) }
-func FuzzAWS(f *testing.F)        { fuzzFormat(f, "aws_vpc", false) }
-func FuzzGCP(f *testing.F)        { fuzzFormat(f, "gcp_vpc", false) }
-func FuzzSuricata(f *testing.F)   { fuzzFormat(f, "suricata", false) }
-func FuzzArgus(f *testing.F)      { fuzzFormat(f, "argus", false) }
-func FuzzNfdump(f *testing.F)     { fuzzFormat(f, "nfdump", false) }
-func FuzzNfdumpJSON(f *testing.F) { fuzzFormat(f, "nfdump_json", false) }
-func FuzzPmacct(f *testing.F)     { fuzzFormat(f, "pmacct", false) }
-func FuzzFlowbeam(f *testing.F)   { fuzzFormat(f, "flowbeam", false) }
+func FuzzZeek(f *testing.F)            { fuzzFormat(f, "zeek", true) }
+func FuzzZeekJSON(f *testing.F)        { fuzzFormat(f, "zeek_json", false) }
+func FuzzAWS(f *testing.F)             { fuzzFormat(f, "aws_vpc", false) }
+func FuzzSuricata(f *testing.F)        { fuzzFormat(f, "suricata", false) }
+func FuzzArgus(f *testing.F)           { fuzzFormat(f, "argus", false) }
+func FuzzNfdump(f *testing.F)          { fuzzFormat(f, "nfdump", false) }
+func FuzzNfdumpJSON(f *testing.F)      { fuzzFormat(f, "nfdump_json", false) }
+func FuzzPmacct(f *testing.F)          { fuzzFormat(f, "pmacct", false) }
+func FuzzGoflow2(f *testing.F)         { fuzzFormat(f, "goflow2", false) }
+func FuzzGoflow2Protobuf(f *testing.F) { fuzzFormat(f, "goflow2_protobuf", true) }
+func FuzzFlowbeam(f *testing.F)        { fuzzFormat(f, "flowbeam", false) }
+func FuzzGCP(f *testing.F)             { fuzzFormat(f, "gcp_vpc", false) }
 
 func FuzzDecimal(f *testing.F) {
 	for _, s := range []string{"15.6", "0.0000005", "1e-7", "9223372036.854775807", "99999999999999999999e-11", "-1.5", "1.", "", "-", "1e", "00.1"} {
