@@ -23,6 +23,7 @@ type Summary struct {
 	Seconds     float64              `json:"seconds"`
 	Replaced    *Replaced            `json:"replaced,omitempty"` // of a replacement
 	Lateness    map[string]*Lateness `json:"lateness,omitempty"` // of streams and topics, by data center
+	Exporters   map[string]int64     `json:"exporters,omitempty"` // what files of datagrams said beside their records: templates, gaps in sequence numbers
 
 	raw    int64    // lines given to the raw backup
 	stores []string // beside the files, that are given all that the files are given
@@ -86,6 +87,11 @@ func summarize(totals map[string]int64, took time.Duration) Summary {
 				s.Lateness[center] = &Lateness{}
 			}
 			s.Lateness[center].add(what, class, n)
+		case stage == "datagram":
+			if s.Exporters == nil {
+				s.Exporters = map[string]int64{}
+			}
+			s.Exporters[what] += n
 		case stage == "replace":
 			if s.Replaced == nil {
 				s.Replaced = &Replaced{}
@@ -186,6 +192,12 @@ func (s *Summary) Print(w io.Writer, output string) {
 		row("in place", r.InPlace, "")
 		row("at another time", r.Moved, "")
 		row("no records any more", r.Gone, "")
+	}
+	if len(s.Exporters) > 0 {
+		fmt.Fprintf(w, "exporters\n")
+		for _, name := range sorted(s.Exporters) {
+			row(strings.ReplaceAll(name, "_", " "), s.Exporters[name], "")
+		}
 	}
 	printLateness(w, s.Lateness)
 	if len(s.RollupRows) > 0 {
