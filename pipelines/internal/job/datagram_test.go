@@ -2,26 +2,85 @@ package job
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/datagram"
 )
+
+// datagram9 is a datagram of NetFlow v9, exported at that time.
+func datagram9(sequence uint32, at time.Time, sets ...byte) []byte {
+	be := binary.BigEndian
+	b := be.AppendUint32(nil, 9<<16|1)
+	b = be.AppendUint32(b, 100_000)
+	b = be.AppendUint32(b, uint32(at.Unix()))
+	b = be.AppendUint32(b, sequence)
+	return append(be.AppendUint32(b, 1), sets...)
+}
+
+// Template 300: addresses, bytes, protocol, end by the exporter's uptime; and data of it.
+var (
+	template300 = []byte{0, 0, 0, 28, 1, 44, 0, 5, 0, 8, 0, 4, 0, 12, 0, 4, 0, 1, 0, 4, 0, 4, 0, 1, 0, 21, 0, 4}
+	data300     = []byte{1, 44, 0, 21, 10, 0, 0, 1, 192, 0, 2, 1, 0, 0, 1, 0, 17, 0, 0, 0x20, 0}
+)
+
+// Messages of a topic are datagrams in the envelope of a collector, or bare.
+func TestDatagramsOfATopic(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "flows"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.DefaultProduceTopic("flows"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	now := time.Now()
+	whole := slices.Concat(template300, data300)
+	from := netip.MustParseAddrPort("192.0.2.250:2055")
+	for i, message := range [][]byte{
+		datagram.AppendEnvelope(nil, from, flow.TimeOf(now), datagram9(1, now, whole...)),
+		datagram.AppendEnvelope(nil, from, flow.TimeOf(now), datagram9(1, now, whole...)), // delivered again
+		datagram9(2, now, whole...),
+		datagram9(3, now, data300...), // its template is in another datagram
+	} {
+		if err := client.ProduceSync(t.Context(), &kgo.Record{Value: message}).FirstErr(); err != nil {
+			t.Fatal(i, err)
+		}
+	}
+	o := kafkaOptions(t, c.ListenAddrs())
+	o.Format, o.DataCenter, o.Stop = "datagram", "fra", "latest"
+	s := run(t, flows(), o)
+	if s.Read != 4 || s.Written != 2 || s.Duplicates != 1 || s.DeadLetters.ByReason["template"] != 1 {
+		t.Errorf("read %d, written %d, duplicates %d, dead letters %v", s.Read, s.Written, s.Duplicates, s.DeadLetters)
+	}
+	exporters := map[string]int{}
+	for _, r := range storedRecords(t, o) {
+		exporters[r.Exporter.IP.String()]++
+		if r.Format != "netflow9" || r.Source.Bytes != flow.N(256) || r.DataCenter != "fra" {
+			t.Errorf("%+v", r)
+		}
+	}
+	if exporters["192.0.2.250"] != 1 || len(exporters) != 2 {
+		t.Errorf("exporters %v", exporters)
+	}
+}
 
 // A capture whose data come before their template: nothing is lost, and the run says what waited.
 func TestDatagramsWaitForTheirTemplate(t *testing.T) {
-	header := func(sequence uint32) []byte {
-		be := binary.BigEndian
-		b := be.AppendUint32(nil, 9<<16|1)
-		b = be.AppendUint32(b, 100_000)
-		b = be.AppendUint32(b, 1_768_478_400)
-		b = be.AppendUint32(b, sequence)
-		return be.AppendUint32(b, 1)
-	}
-	// Template 300: addresses, bytes, protocol, end by the exporter's uptime.
-	template := append(header(2), 0, 0, 0, 28, 1, 44, 0, 5, 0, 8, 0, 4, 0, 12, 0, 4, 0, 1, 0, 4, 0, 4, 0, 1, 0, 21, 0, 4)
-	data := append(header(1), 1, 44, 0, 21, 10, 0, 0, 1, 192, 0, 2, 1, 0, 0, 1, 0, 17, 0, 0, 0x20, 0)
-	missing := append(header(3), 1, 45, 0, 8, 1, 2, 3, 4)
+	at := time.Unix(1_768_478_400, 0)
+	data, template := datagram9(1, at, data300...), datagram9(2, at, template300...)
+	missing := datagram9(3, at, 1, 45, 0, 8, 1, 2, 3, 4)
 	var file []byte
 	for _, d := range [][]byte{data, template, missing} {
 		file = append(binary.BigEndian.AppendUint32(file, uint32(len(d))), d...)

@@ -21,8 +21,8 @@ type Summary struct {
 	Sinks       map[string]SinkCount `json:"sinks"`
 	BytesRead   int64                `json:"bytes_read"` // of files as stored, compressed; of messages their values
 	Seconds     float64              `json:"seconds"`
-	Replaced    *Replaced            `json:"replaced,omitempty"` // of a replacement
-	Lateness    map[string]*Lateness `json:"lateness,omitempty"` // of streams and topics, by data center
+	Replaced    *Replaced            `json:"replaced,omitempty"`  // of a replacement
+	Lateness    map[string]*Lateness `json:"lateness,omitempty"`  // of streams and topics, by data center
 	Exporters   map[string]int64     `json:"exporters,omitempty"` // what files of datagrams said beside their records: templates, gaps in sequence numbers
 
 	raw    int64    // lines given to the raw backup
