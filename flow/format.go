@@ -2,6 +2,7 @@ package flow
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -27,10 +28,23 @@ type FormatInfo struct {
 	// the file's, which the units that it gives no longer need. nil: they are readable alone.
 	// What has a Learner has a Splitter.
 	Learn func(header string) (Learner, error)
+	// Open opens a file that begins with head and is a container (Parquet, Avro) from which
+	// records have to be taken; nil where this one is none. Records are then numbered: their
+	// offset is their number. An error is that of a broken file. nil: none ever is.
+	Open func(head []byte, r io.ReaderAt, size int64) (Container, error)
 	// Timestamp reads a raw record's event time cheaply, without parsing the rest: a
 	// streaming source makes its watermark of it. ok is false where there is none. Of a unit
 	// of several records it is the earliest.
 	Timestamp func(header string, data []byte) (t Time, ok bool)
+}
+
+// Container gives the records of one file that is not a row of bytes.
+type Container interface {
+	// Header says how to read the records, as that of a text file does.
+	Header() string
+	// Next returns the next record in a form that the format reads, valid until the next call.
+	// At the end the error is io.EOF; on any other the rest of the file is given up.
+	Next() ([]byte, error)
 }
 
 // Splitter finds raw units in the stream of one file. It sees each byte once, in order,

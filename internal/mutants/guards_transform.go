@@ -5,7 +5,7 @@ var transformGuards = []guard{
 		name: "parse/id-of-raw-bytes",
 		why:  "the id follows from interpreted values: a corrected parser doubles every record",
 		file: "transforms/parse/parse.go",
-		old:  "r.ID = flow.NewIDText(format, trim(data))",
+		old:  "r.ID = flow.NewIDText(format, trim(text))",
 		new:  "r.ID = flow.NewIDText(format, r.EventTime.String(), r.UserID)",
 		test: "TestIDIsThatOfTheRawBytes",
 	}, {

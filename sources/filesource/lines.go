@@ -35,12 +35,16 @@ type lineCutter struct {
 	off    int64         // of buf[lo]
 	err    error         // from r; sticky
 	split  flow.Splitter // nil: lines
+	rows   flow.Container
 }
 
 // next returns the next line that is not blank. At the end the error is io.EOF. On any
 // other error the line is what there is of the line at which reading stopped.
 func (c *lineCutter) next() (line, error) {
-	if c.split != nil {
+	switch {
+	case c.rows != nil:
+		return c.row()
+	case c.split != nil:
 		return c.unit()
 	}
 	for {

@@ -38,6 +38,7 @@ type part struct {
 	ended  bool         // all of them were shown to it
 	whole  bool         // compressed, or of units that a Splitter finds: one part is the whole file
 	src    *sourceReader
+	at     *readerAt // of a container
 	close  []func()
 
 	failed   *flow.Failure // found, and returned after the records before it
@@ -91,6 +92,14 @@ func (p *part) open(ctx context.Context, start int64) error {
 	body, err2 := p.readHeader(head, err)
 	if err2 != nil {
 		return err2
+	}
+	if how == plain && p.info.Open != nil {
+		if err := p.container(ctx, head); err != nil {
+			return err
+		}
+		if p.cut.rows != nil {
+			return p.skipTo(start)
+		}
 	}
 	var split flow.Splitter
 	if p.info.Learn != nil {
@@ -234,7 +243,7 @@ func directives(declared string) string {
 // skipTo passes over the lines before start.
 func (p *part) skipTo(start int64) error {
 	for p.cut.off < start {
-		if p.cut.split != nil {
+		if p.cut.split != nil || p.cut.rows != nil {
 			if l, err := p.cut.next(); err == io.EOF {
 				return nil
 			} else if err != nil {
@@ -309,6 +318,9 @@ func (p *part) next() (flow.RawBatch, error) {
 // fail makes a *failure of an error of reading where trying again can't help.
 func (p *part) fail(err error, offset int64, data []byte) error {
 	var bomb *errBomb
+	if p.at != nil {
+		err = p.at.cause(err)
+	}
 	switch {
 	case errors.As(err, &bomb):
 		return p.failAs(flow.ReasonBomb, err, offset, data, int64(len(data)))

@@ -15,6 +15,7 @@ func init() {
 			Name:      "aws_vpc",
 			Detect:    detectAWS,
 			Header:    awsHeaderLength,
+			Open:      openAWSParquet,
 			Timestamp: awsTimestamp,
 		},
 		New: func(header string) (Decoder, error) {
@@ -492,6 +493,9 @@ func awsHeaderLength(head []byte) int {
 }
 
 func detectAWS(head []byte) int {
+	if strings.HasPrefix(view(head), parquetMagic) {
+		return 50 // no other format comes in Parquet
+	}
 	line := trim(firstLine(trim(view(head))))
 	if looksLikeJSON(head, "message") {
 		m, ok := findMember(line, "message")
@@ -564,8 +568,8 @@ func awsTimestamp(header string, data []byte) (flow.Time, bool) {
 			}
 			t = max(t, v)
 		}
-		if n < 0 {
-			break
+		if (n < 0) != (i == len(layout.columns)-1) {
+			return 0, false // another number of columns
 		}
 	}
 	return t, t != 0

@@ -58,6 +58,9 @@ func Register(f Format) {
 	if (f.New == nil) == (f.NewUnit == nil) {
 		panic(fmt.Sprintf("parse.Register: format %q has no New and no NewUnit, or both", f.Name))
 	}
+	if f.New != nil {
+		f.FormatInfo = withEnvelopes(f.FormatInfo)
+	}
 	flow.RegisterFormat(f.FormatInfo)
 	formatMu.Lock()
 	defer formatMu.Unlock()

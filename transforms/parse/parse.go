@@ -129,6 +129,7 @@ type parseFn struct {
 
 	steps    *flow.Steps
 	decoders map[decoderKey]decoders
+	envelope unwrapper
 	units    Unit
 	// unitRecords is how many records the last batch of units had: about as many as the next.
 	unitRecords int
@@ -191,12 +192,12 @@ func (f *parseFn) parse(in *flow.RawBatch) (flow.Batch, []flow.Failure) {
 	case dec.one != nil:
 		out.Records = make([]flow.Record, len(in.Records))
 	}
-	text := joined(in.Records)
+	all := joined(in.Records)
 	n := 0
 	for i := range in.Records {
 		raw := &in.Records[i]
-		data := text[:len(raw.Data)]
-		text = text[len(raw.Data):]
+		data := all[:len(raw.Data)]
+		all = all[len(raw.Data):]
 		refusePart := func(at flow.Position, part, stage string, reason flow.Reason, err error) {
 			f.n.failed++
 			bad = append(bad, failure(in, i, at, format, part, stage, reason, err))
@@ -232,6 +233,12 @@ func (f *parseFn) parse(in *flow.RawBatch) (flow.Batch, []flow.Failure) {
 		r := &out.Records[n]
 		stamp(r, format, &in.Origin, raw, in.Position(i))
 		outcome, err := dec.one.Decode(data, r)
+		text := data
+		if err != nil {
+			var bare flow.Record
+			stamp(&bare, format, &in.Origin, raw, in.Position(i))
+			outcome, text, err = f.decodeInside(dec.one, data, r, bare, err)
+		}
 		if err == nil && outcome == Skip {
 			f.n.skipped++
 			*r = flow.Record{}
@@ -253,7 +260,7 @@ func (f *parseFn) parse(in *flow.RawBatch) (flow.Batch, []flow.Failure) {
 			continue
 		}
 		if r.ID.IsZero() {
-			r.ID = flow.NewIDText(format, trim(data))
+			r.ID = flow.NewIDText(format, trim(text))
 		}
 		if keep, stage, err := f.complete(r, data); !keep {
 			if err != nil {
