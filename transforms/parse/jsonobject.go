@@ -205,10 +205,9 @@ func isPlain(s string) bool {
 		x := uint64(w[0]) | uint64(w[1])<<8 | uint64(w[2])<<16 | uint64(w[3])<<24 |
 			uint64(w[4])<<32 | uint64(w[5])<<40 | uint64(w[6])<<48 | uint64(w[7])<<56
 		slash := x ^ ones*'\\'
-		bad |= x | (x-ones*' ')&^x | (slash-ones)&^slash
-	}
-	if bad&high != 0 {
-		return false
+		if bad = x | (x-ones*' ')&^x | (slash-ones)&^slash; bad&high != 0 {
+			return false // text over many lines is none, and says so in its first ones
+		}
 	}
 	for ; i < len(s); i++ {
 		if c := s[i]; c < ' ' || c >= utf8.RuneSelf || c == '\\' {
