@@ -93,7 +93,8 @@ func TestAMessageIsAcknowledgedOnceTheRunnerHasIt(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w.until("acknowledged", func() bool { return f.acked("flows") == 10 })
+	// What is acknowledged is told in the counts of a bundle after it.
+	w.until("acknowledged and counted", func() bool { return f.acked("flows") == 10 && w.counts["acked"] >= 10 })
 	if n := w.counts["acked"]; n != 10 {
 		t.Errorf("%d acknowledged messages are counted", n)
 	}
