@@ -115,6 +115,9 @@ func (x *Collector) Addrs() (addrs []netip.AddrPort) {
 	return addrs
 }
 
+// ReceiveBuffer is what the kernel gave a socket of the i-th address, in bytes.
+func (x *Collector) ReceiveBuffer(i int) int { return x.receivers[i*x.config.Sockets].given }
+
 // Warnings are what does not keep the Collector from running.
 func (x *Collector) Warnings() (warnings []string) {
 	for i := 0; i < len(x.receivers); i += x.config.Sockets {

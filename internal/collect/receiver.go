@@ -34,8 +34,8 @@ type receiver struct {
 const (
 	maxDatagram = 1 << 16
 	tickEvery   = time.Second
-	// quiet is how long a socket must be silent to be drained: what was in its buffer is read
-	// by then, and nothing new comes.
+	// quiet is how long a socket must be silent to be drained: what the kernel had under way
+	// is in its buffer by then.
 	quiet = 20 * time.Millisecond
 	// drainFor bounds that where the kernel still takes what comes.
 	drainFor = 2 * time.Second
@@ -58,7 +58,8 @@ func (r *receiver) run() {
 		case err == nil:
 			r.take(from, receivedAt(oob[:oobn], now), buf[:n])
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			if draining {
+			// The time may have been over before the buffer was looked at.
+			if draining && empty(r.conn) {
 				r.end()
 				return
 			}

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"strconv"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // open opens n sockets on an address, host:port, where the host may be left out: then it is
@@ -42,6 +44,30 @@ func open(address string, n, buffer int) (conns []*net.UDPConn, given int, err e
 		address = net.JoinHostPort(host, strconv.Itoa(int(local(conn).Port())))
 	}
 	return conns, given, nil
+}
+
+// control runs f with the connection's file descriptor.
+func control(c *net.UDPConn, f func(fd int) error) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	if err := raw.Control(func(fd uintptr) { inner = f(int(fd)) }); err != nil {
+		return err
+	}
+	return inner
+}
+
+// empty says whether a socket's buffer has nothing to read. A read with a deadline does not tell:
+// where the deadline is over before it begins, it does not look.
+func empty(c *net.UDPConn) bool {
+	err := control(c, func(fd int) error {
+		var one [1]byte
+		_, _, err := unix.Recvfrom(fd, one[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		return err
+	})
+	return err != nil
 }
 
 func local(c *net.UDPConn) netip.AddrPort { return c.LocalAddr().(*net.UDPAddr).AddrPort() }

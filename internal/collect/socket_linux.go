@@ -35,19 +35,6 @@ func prepare(fd, buffer int, shared bool) error {
 	return nil
 }
 
-// control runs f with the connection's file descriptor.
-func control(c *net.UDPConn, f func(fd int) error) error {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var inner error
-	if err := raw.Control(func(fd uintptr) { inner = f(int(fd)) }); err != nil {
-		return err
-	}
-	return inner
-}
-
 // receiveBuffer is what the kernel has given, in bytes: it doubles what is asked for, for its own
 // use (socket(7)).
 func receiveBuffer(c *net.UDPConn) (n int, err error) {

@@ -1,4 +1,4 @@
-//go:build !linux
+//go:build unix && !linux
 
 package collect
 
@@ -22,15 +22,11 @@ func prepare(fd, buffer int, shared bool) error {
 
 // receiveBuffer is what the kernel has given, in bytes.
 func receiveBuffer(c *net.UDPConn) (n int, err error) {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	var inner error
-	err = raw.Control(func(fd uintptr) {
-		n, inner = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF)
+	err = control(c, func(fd int) (err error) {
+		n, err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
+		return err
 	})
-	return n, errors.Join(err, inner)
+	return n, err
 }
 
 // deafens says that deafen has an effect.
