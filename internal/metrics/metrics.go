@@ -53,6 +53,12 @@ var registry = sync.OnceValue(func() *prometheus.Registry {
 	return r
 })
 
+// Show answers with the metrics of c as well, until hide is called.
+func Show(c prometheus.Collector) (hide func()) {
+	registry().MustRegister(c)
+	return func() { registry().Unregister(c) }
+}
+
 // Record counts records by what became of them.
 func Record(what string, n int64) { records.WithLabelValues(what).Add(float64(n)) }
 

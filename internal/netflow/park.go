@@ -42,6 +42,9 @@ func (p *parkedSet) datagram() []byte {
 	return b
 }
 
+// Waiting is how many data sets wait for their template, and their bytes.
+func (s *Session) Waiting() (sets, bytes int) { return len(s.parked.sets), s.parked.bytes }
+
 // park makes a data set wait.
 func (s *Session) park(d *Datagram, h *header, from *set, after int, out *Output) {
 	p := parkedSet{d: *d, h: *h, head: slices.Clone(d.Data[:h.size]), set: *from, after: after}

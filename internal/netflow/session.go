@@ -15,6 +15,9 @@ type Config struct {
 	ParkedFor   time.Duration // how long one waits, by receive times. Default: 30 minutes
 	Templates   int           // of all domains; beyond it the one least recently used goes. Default: 4,096
 	Options     int           // names of interfaces and applications, samplers. Default: 65,536
+	// Scratch is what Attach decodes into: Sessions that one goroutine uses may share it.
+	// Default: one of the Session's own.
+	Scratch *Output
 }
 
 func (c Config) withDefaults() Config {
@@ -136,7 +139,7 @@ const maxDomains = 1024
 // records' ids and may be absent.
 func NewSession(exporter flow.IP, c Config) *Session {
 	return &Session{
-		exporter: exporter, config: c.withDefaults(),
+		exporter: exporter, config: c.withDefaults(), scratch: c.Scratch,
 		domains: map[domainKey]*domain{}, layouts: map[string]*layout{},
 	}
 }

@@ -1,4 +1,4 @@
-// Package pubsubconn is how the Pub/Sub sink and the source reach the service.
+// Package pubsubconn is how sinks, sources and the collector reach Pub/Sub.
 package pubsubconn
 
 import (
@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"regexp"
 
 	"google.golang.org/api/option"
 	"google.golang.org/grpc"
@@ -39,6 +40,17 @@ func (c *Connection) SetCredentials(ref string) error {
 	c.Credentials = secret.Ref(ref)
 	if err := c.Credentials.Check(); err != nil {
 		return fmt.Errorf("Credentials: %w", err)
+	}
+	return nil
+}
+
+// Source: https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names
+var topicName = regexp.MustCompile(`^projects/(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]/topics/[A-Za-z][A-Za-z0-9._~+%-]{2,254}$`)
+
+// CheckTopic says whether name, projects/PROJECT/topics/TOPIC, can be that of a topic.
+func CheckTopic(name string) error {
+	if !topicName.MatchString(name) {
+		return fmt.Errorf("%q: want a project's id, of 6 to 30 lower-case letters, digits and hyphens, and a topic's, of 3 to 255 letters, digits and -._~+%%, which begins with a letter", name)
 	}
 	return nil
 }

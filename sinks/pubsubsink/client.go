@@ -9,11 +9,10 @@ import (
 	apiv1 "cloud.google.com/go/pubsub/v2/apiv1"
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"google.golang.org/api/option"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/flowbeam/flowbeam/internal/delivery"
+	"github.com/flowbeam/flowbeam/internal/pubsubconn"
 )
 
 // client is the one of its configuration in this process: runners set DoFns up by the
@@ -145,29 +144,9 @@ func (c *client) look(ctx context.Context, o *options) error {
 	case codes.NotFound:
 		return noTopic(o.Topic, err)
 	}
-	return mark(err)
+	return pubsubconn.Mark(err)
 }
 
 func noTopic(topic string, err error) error {
 	return fmt.Errorf("%s does not exist: create it (gcloud pubsub topics create), or check project and name: %w", topic, err)
-}
-
-// mark says of an error whether it may pass, or is of credentials. What is left unmarked is
-// for good.
-//
-// Source: https://cloud.google.com/pubsub/docs/reference/error-codes
-func mark(err error) error {
-	switch status.Code(err) {
-	case codes.OK, codes.InvalidArgument, codes.NotFound, codes.Unimplemented, codes.OutOfRange:
-		return err
-	case codes.Unauthenticated, codes.PermissionDenied:
-		return delivery.Denied(fmt.Errorf("%w: the identity needs the role roles/pubsub.publisher on the topic", err))
-	}
-	var after time.Duration
-	for _, d := range status.Convert(err).Details() {
-		if r, ok := d.(*errdetails.RetryInfo); ok {
-			after = r.GetRetryDelay().AsDuration()
-		}
-	}
-	return delivery.Again(err, after)
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"time"
 
 	"github.com/flowbeam/flowbeam/internal/delivery"
@@ -119,17 +118,14 @@ func Credentials(ref string) Option {
 	return func(o *options) error { return o.Connection.SetCredentials(ref) }
 }
 
-// Source: https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names
-var fullName = regexp.MustCompile(`^projects/(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]/topics/[A-Za-z][A-Za-z0-9._~+%-]{2,254}$`)
-
 // apply returns the options over o, and every problem of them at once.
 func apply(o options, opts []Option) (options, error) {
 	var errs []error
 	for _, opt := range opts {
 		errs = append(errs, opt(&o))
 	}
-	if !fullName.MatchString(o.Topic) {
-		errs = append(errs, fmt.Errorf("%q: want a project's id, of 6 to 30 lower-case letters, digits and hyphens, and a topic's, of 3 to 255 letters, digits and -._~+%%, which begins with a letter", o.Topic))
+	if err := pubsubconn.CheckTopic(o.Topic); err != nil {
+		errs = append(errs, err)
 	}
 	if o.Connection.Emulator != "" && o.Connection.Credentials != "" {
 		errs = append(errs, errors.New("Credentials: an emulator has none"))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/flowbeam/flowbeam/flow"
 	"github.com/flowbeam/flowbeam/internal/delivery"
+	"github.com/flowbeam/flowbeam/internal/pubsubconn"
 )
 
 // tryTime bounds one try of a request: a connection may be dead without a sign.
@@ -63,7 +64,7 @@ func (s *sink[T]) publish(ctx context.Context, wire []byte, n int) error {
 		if c := status.Code(err); c == codes.Unauthenticated || c == codes.PermissionDenied {
 			s.client.renew(ctx, admin)
 		}
-		return mark(err)
+		return pubsubconn.Mark(err)
 	}
 	if len(reply.MessageIds) != n {
 		return delivery.Again(fmt.Errorf("a reply of %d message ids for %d messages", len(reply.MessageIds), n), 0)

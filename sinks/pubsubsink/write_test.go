@@ -317,7 +317,7 @@ func TestErrorsAreMarkedByTheirCode(t *testing.T) {
 			if tries++; tries > 1 {
 				return nil
 			}
-			return mark(status.Error(code, "x"))
+			return pubsubconn.Mark(status.Error(code, "x"))
 		})
 		if (tries > 1) != (want == "again") {
 			t.Errorf("%v: %d tries", code, tries)
