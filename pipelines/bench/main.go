@@ -59,7 +59,7 @@ func main() {
 	var f flinkConfig
 	flag.StringVar(&f.Endpoint, "flink", "", "also run it on Flink: host:port of Beam's job server")
 	flag.StringVar(&f.PIDs, "flink_pids", ".state/stack/flink", "folder of the files pid of Flink's processes, whose CPU time counts too")
-	parallelism := flag.String("parallelism", "1", "of Flink, several separated by commas")
+	parallelism := flag.String("flink_parallelism", "1", "of Flink, several separated by commas")
 	child := flag.String("side", "", "run one side with the configuration on standard input (used by the program itself)")
 	profile := flag.String("cpuprofile", "", "write the pipeline's CPU profile here")
 	flag.Parse()
@@ -72,7 +72,7 @@ func main() {
 		for _, p := range strings.Split(*parallelism, ",") {
 			f := f
 			if _, err := fmt.Sscan(p, &f.Parallelism); err != nil || f.Parallelism < 1 {
-				log.Fatalf("--parallelism: %q is no number", p)
+				log.Fatalf("--flink_parallelism: %q is no number", p)
 			}
 			sides = append(sides, side{name: "flink-" + p, flink: f})
 		}
