@@ -108,12 +108,14 @@ func (r *receiver) pass(it *Item) {
 
 // stop makes the socket deaf and has its buffer read to the end.
 func (r *receiver) stop() {
+	r.asking.Lock()
+	r.askKernel() // what it refuses from here on came after the end
 	err := deafen(r.conn)
 	if err != nil {
 		slog.Warn("collect: the socket takes datagrams while it is drained", "listen", r.listen, "error", err)
 	}
-	r.countDrops()
 	r.deaf.Store(deafens && err == nil)
+	r.asking.Unlock()
 	r.stopping.Store(true)
 	r.conn.SetReadDeadline(time.Now())
 }
@@ -122,6 +124,11 @@ func (r *receiver) stop() {
 func (r *receiver) countDrops() int64 {
 	r.asking.Lock()
 	defer r.asking.Unlock()
+	return r.askKernel()
+}
+
+// askKernel is countDrops, for who asks alone.
+func (r *receiver) askKernel() int64 {
 	n := r.drops.read(r.conn)
 	if r.deaf.Load() {
 		r.after.Add(n)
