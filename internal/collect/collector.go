@@ -93,11 +93,11 @@ func Listen(c Config) (*Collector, []error) {
 			continue
 		}
 		for _, conn := range conns {
-			r := &receiver{conn: conn, listen: l, given: given, queue: x.queue, life: x.life}
+			r := &receiver{conn: conn, listen: l, given: given, queue: x.queue, life: x.life, trouble: trouble{what: "collect: receiving failed, it goes on"}}
 			r.intake = intake{
 				totals: &x.totals, allow: c.Allow, maxExporters: c.MaxExporters, forget: c.Forget, maxParked: maxParked, emit: r.pass,
 			}
-			r.countDrops() // so that it is known whether they are known
+			r.drops.read(conn) // what it refused while the others were opened
 			x.receivers = append(x.receivers, r)
 		}
 	}
@@ -149,7 +149,6 @@ func (x *Collector) Close() {
 func (x *Collector) Run(ctx context.Context, sink Sink) (Summary, error) {
 	defer x.Close()
 	defer x.die()
-	x.begun = time.Now()
 	var readers sync.WaitGroup
 	for _, r := range x.receivers {
 		readers.Go(r.run)

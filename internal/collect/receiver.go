@@ -21,8 +21,10 @@ type receiver struct {
 	given  int    // bytes of the receive buffer
 	queue  *queue
 
+	trouble  trouble
 	held     chan struct{} // not nil, in tests: nothing is read until it is closed
 	stopping atomic.Bool
+	deaf     atomic.Bool     // the kernel takes nothing more
 	life     context.Context // ends when what is not written is lost
 
 	asking sync.Mutex
@@ -67,10 +69,10 @@ func (r *receiver) run() {
 			r.end()
 			return
 		default:
-			slog.Warn("collect: receiving failed, it goes on", "listen", r.listen, "error", err)
+			r.trouble.tell(err)
 			time.Sleep(10 * time.Millisecond)
 		}
-		if draining && (deafens || now.Before(end)) {
+		if draining && (r.deaf.Load() || now.Before(end)) {
 			r.conn.SetReadDeadline(now.Add(quiet))
 			continue
 		}
@@ -106,10 +108,14 @@ func (r *receiver) pass(it *Item) {
 
 // stop makes the socket deaf and has its buffer read to the end.
 func (r *receiver) stop() {
-	if err := deafen(r.conn); err != nil {
+	r.asking.Lock()
+	r.askKernel() // what it refuses from here on came after the end
+	err := deafen(r.conn)
+	if err != nil {
 		slog.Warn("collect: the socket takes datagrams while it is drained", "listen", r.listen, "error", err)
 	}
-	r.countDrops()
+	r.deaf.Store(deafens && err == nil)
+	r.asking.Unlock()
 	r.stopping.Store(true)
 	r.conn.SetReadDeadline(time.Now())
 }
@@ -118,8 +124,13 @@ func (r *receiver) stop() {
 func (r *receiver) countDrops() int64 {
 	r.asking.Lock()
 	defer r.asking.Unlock()
+	return r.askKernel()
+}
+
+// askKernel is countDrops, for who asks alone.
+func (r *receiver) askKernel() int64 {
 	n := r.drops.read(r.conn)
-	if r.stopping.Load() && deafens {
+	if r.deaf.Load() {
 		r.after.Add(n)
 		return 0
 	}

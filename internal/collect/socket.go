@@ -14,7 +14,8 @@ import (
 
 // open opens n sockets on an address, host:port, where the host may be left out: then it is
 // IPv4 and IPv6. Several share the port, and the kernel gives all that comes from one
-// address and port to one of them.
+// address and port to one of them: which one changes with their number, so they are deaf until
+// all are there.
 func open(address string, n, buffer int) (conns []*net.UDPConn, given int, err error) {
 	defer func() {
 		if err != nil {
@@ -42,6 +43,13 @@ func open(address string, n, buffer int) (conns []*net.UDPConn, given int, err e
 		// Where the port was left to the kernel the others take the same.
 		host, _, _ := net.SplitHostPort(address)
 		address = net.JoinHostPort(host, strconv.Itoa(int(local(conn).Port())))
+	}
+	if n > 1 {
+		for _, conn := range conns {
+			if err := listen(conn); err != nil {
+				return conns, 0, err
+			}
+		}
 	}
 	return conns, given, nil
 }

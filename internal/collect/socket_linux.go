@@ -22,6 +22,9 @@ func prepare(fd, buffer int, shared bool) error {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
 			return fmt.Errorf("SO_REUSEPORT: %w", err)
 		}
+		if err := takeNothing(fd); err != nil {
+			return fmt.Errorf("SO_ATTACH_FILTER: %w", err)
+		}
 	}
 	// With CAP_NET_ADMIN net.core.rmem_max does not bound it.
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, buffer) != nil {
@@ -52,10 +55,17 @@ const deafens = true
 // buffer stays there, so that there is an end to reading it however much is sent. The kernel
 // counts what the filter refuses with its drops.
 func deafen(c *net.UDPConn) error {
+	return control(c, takeNothing)
+}
+
+func takeNothing(fd int) error {
 	nothing := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: 0}
-	return control(c, func(fd int) error {
-		return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &nothing})
-	})
+	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &nothing})
+}
+
+// listen makes a socket that shares its port take what comes.
+func listen(c *net.UDPConn) error {
+	return control(c, func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0) })
 }
 
 // receivedAt is when the kernel received a datagram, by its control messages; now where they do not

@@ -1,6 +1,8 @@
 package collect
 
 import (
+	"net"
+	"syscall"
 	"testing"
 	"time"
 
@@ -71,6 +73,35 @@ func TestDatagramsHaveTheKernelsTime(t *testing.T) {
 	}
 	if got := receivedAt(nil, after); got != flow.TimeOf(after) {
 		t.Errorf("without the kernel's: %v", got)
+	}
+}
+
+// Sockets that share a port take nothing before all of them are there, and what they refused is no loss.
+func TestSocketsOfOnePortBeginTogether(t *testing.T) {
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) {
+			if err := prepare(int(fd), 1<<20, true); err != nil {
+				t.Error(err)
+			}
+		})
+	}}
+	c, err := config.ListenPacket(t.Context(), "udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	conn := c.(*net.UDPConn)
+	exporter := client(t, local(conn))
+	send(t, exporter, []byte("early"))
+	if !empty(conn) {
+		t.Error("it takes what comes before the others are there")
+	}
+	if err := listen(conn); err != nil {
+		t.Fatal(err)
+	}
+	send(t, exporter, []byte("later"))
+	if empty(conn) {
+		t.Error("it stays deaf")
 	}
 }
 

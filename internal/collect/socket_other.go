@@ -34,6 +34,8 @@ const deafens = false
 
 func deafen(*net.UDPConn) error { return nil }
 
+func listen(*net.UDPConn) error { return nil }
+
 func receivedAt(_ []byte, now time.Time) flow.Time { return flow.TimeOf(now) }
 
 // dropCounter: what the kernel drops is not known here.

@@ -64,7 +64,7 @@ func (s *Summary) Check() (problems []error) {
 // Print writes the summary as people read it.
 func (s *Summary) Print(w io.Writer) {
 	line := func(indent int, name string, n int64) {
-		fmt.Fprintf(w, "%*s%-*s%15s\n", indent, "", 40-indent, name, thousands(n))
+		fmt.Fprintf(w, "%*s%-*s%15s\n", indent, "", 44-indent, name, thousands(n))
 	}
 	some := func(indent int, name string, n int64) {
 		if n != 0 {

@@ -258,3 +258,28 @@ func TestKeptOptionsAreOurs(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// Sessions may decode into one place, one after the other.
+func TestSessionsShareWhatAttachDecodesInto(t *testing.T) {
+	var shared Output
+	var counts Counts
+	a, b := NewSession(exporterIP, Config{Scratch: &shared}), NewSession(exporterIP, Config{Scratch: &shared})
+	attachAll(t, a, &counts, v9(head{}, templates(V9, 256, "1:4")))
+	attachAll(t, b, &counts, v9(head{}, setOf(256, u32b(1)), setOf(257, u32b(2))))
+	if sets, bytes := b.Waiting(); sets != 2 || bytes != 2*(v9HeaderSize+8) {
+		t.Errorf("%d data sets of %d bytes wait", sets, bytes)
+	}
+	if sets, bytes := a.Waiting(); sets != 0 || bytes != 0 {
+		t.Errorf("%d data sets of %d bytes wait", sets, bytes)
+	}
+	if got := attachAll(t, a, &counts, v9(head{seq: 1}, setOf(256, u32b(1)))); len(got) != 1 || counts.Records != 1 {
+		t.Errorf("%d datagrams, %+v", len(got), counts)
+	}
+	if cap(shared.Records) == 0 {
+		t.Error("it is not used")
+	}
+	b.Release(&counts)
+	if sets, bytes := b.Waiting(); sets != 0 || bytes != 0 || counts.Expired != 2 {
+		t.Errorf("%d data sets of %d bytes wait after the end", sets, bytes)
+	}
+}

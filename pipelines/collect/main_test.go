@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"net"
@@ -16,6 +17,8 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/flowbeam/flowbeam/internal/datagram"
 )
@@ -208,6 +211,49 @@ func TestSIGTERMLosesNothing(t *testing.T) {
 			t.Errorf("%v: status %d, %d datagrams in the files\n%s", signal, status, len(got), &c.text)
 		}
 		t.Logf("%v after %d and more of %v: %d are written", signal, len(sent)*least, sent, len(got))
+	}
+}
+
+// The same into Kafka, whose topic has what was received.
+func TestSIGTERMLosesNothingOnTheWayToKafka(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, "netflow"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	c := start(t, "--listen=127.0.0.1:0", "--kafka="+strings.Join(cluster.ListenAddrs(), ","), "--kafka_topic=netflow", "--datacenter=fra")
+	conn, err := net.Dial("udp", c.until(`listening at (\S+),`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	const n = 500
+	for i := range n {
+		fmt.Fprint(conn, i)
+	}
+	c.cmd.Process.Signal(syscall.SIGTERM)
+	if status := c.end(); status != 0 || c.number("written") != n || c.number("dropped") != 0 {
+		t.Fatalf("status %d\n%s", status, &c.text)
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.ConsumeTopics("netflow"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for next := 0; next < n; {
+		fetches := client.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			t.Fatal(next, err)
+		}
+		for _, r := range fetches.Records() {
+			from, _, data, ok := datagram.OpenEnvelope(r.Value)
+			if !ok || string(data) != strconv.Itoa(next) || string(r.Key) != "127.0.0.1" || from.Addr().String() != "127.0.0.1" {
+				t.Fatalf("%q of %s in place of %d", data, r.Key, next)
+			}
+			next++
+		}
 	}
 }
 
