@@ -2,11 +2,32 @@ package main
 
 var transformGuards = []guard{
 	{
+		name: "parse/data-set-without-template",
+		why:  "a data set whose template is not known is dropped in silence",
+		file: "transforms/parse/datagram.go",
+		old:  "	d.netflow.Close(&d.flows)\n",
+		new:  "",
+		test: "TestDatagramsOfAFile",
+	}, {
+		name: "parse/what-waits-at-the-end",
+		why:  "what waits for its template at a file's end is dropped in silence",
+		file: "transforms/parse/capture.go",
+		old:  "range c.sessions[from].Release(&c.flows) {",
+		new:  "range c.sessions[from].Release(&c.flows)[:0] {",
+		test: "TestDatagramsOfAFile",
+	}, {
+		name: "parse/part-of-a-datagram",
+		why:  "a refused record's replay gives all records of its datagram",
+		file: "transforms/parse/datagram.go",
+		old:  "	return selectionOf(i, d.data)",
+		new:  "	return d.data",
+		test: "TestARecordOfADatagramIsReplayedAlone",
+	}, {
 		name: "parse/id-of-raw-bytes",
 		why:  "the id follows from interpreted values: a corrected parser doubles every record",
 		file: "transforms/parse/parse.go",
 		old:  "r.ID = flow.NewIDText(format, trim(text))",
-		new:  "r.ID = flow.NewIDText(format, r.EventTime.String(), r.UserID)",
+		new:  "r.ID = flow.NewIDText(format, r.EventTime.String(), text[:min(1, len(text))])",
 		test: "TestIDIsThatOfTheRawBytes",
 	}, {
 		name: "parse/golden-ids",
