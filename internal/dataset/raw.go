@@ -14,6 +14,7 @@ type RawRow struct {
 	// The record, as flow.Raw has it.
 	Data       []byte
 	Offset     flow.Int
+	Index      flow.Int // of a part of a unit, see flow.Raw
 	Key        string
 	Time       flow.Time
 	DataCenter string
@@ -39,6 +40,7 @@ var RawTable = flow.Table[RawRow]{Name: "raw", Columns: []flow.Column[RawRow]{
 	{Num: 13, Name: "size", Kind: flow.KindInt, Required: true, Unit: "bytes", Doc: "Length of the whole record, where oversize.", Ref: func(r *RawRow) any { return &r.Size }},
 	{Num: 14, Name: "sha256", Kind: flow.KindString, Doc: "Hash of the whole record, where oversize.", Ref: func(r *RawRow) any { return &r.SHA256 }},
 	{Num: 15, Name: "data", Kind: flow.KindBytes, Doc: "The record's bytes.", Ref: func(r *RawRow) any { return &r.Data }},
+	{Num: 16, Name: "position_index", Kind: flow.KindInt, Doc: "Of a part of a raw unit that was read apart from the rest.", Ref: func(r *RawRow) any { return &r.Index }},
 }}
 
 // Raw keeps the input's bytes, by source time and keyed by position, so that reading an
@@ -57,7 +59,7 @@ func RawRowOf(b *flow.RawBatch, i int) RawRow {
 	r := &b.Records[i]
 	return RawRow{
 		ID: rawID(b, r), Origin: b.Origin,
-		Data: r.Data, Offset: r.Offset, Key: r.Key, Time: r.Time, DataCenter: r.DataCenter,
+		Data: r.Data, Offset: r.Offset, Index: r.Index, Key: r.Key, Time: r.Time, DataCenter: r.DataCenter,
 		Oversize: r.Oversize, Size: r.Size, SHA256: r.SHA256,
 	}
 }
@@ -65,7 +67,7 @@ func RawRowOf(b *flow.RawBatch, i int) RawRow {
 // Raw is the record of the row.
 func (r *RawRow) Raw() flow.Raw {
 	return flow.Raw{
-		Data: r.Data, Offset: r.Offset, Key: r.Key, Time: r.Time, DataCenter: r.DataCenter,
+		Data: r.Data, Offset: r.Offset, Index: r.Index, Key: r.Key, Time: r.Time, DataCenter: r.DataCenter,
 		Oversize: r.Oversize, Size: r.Size, SHA256: r.SHA256,
 	}
 }
@@ -76,6 +78,9 @@ func rawID(b *flow.RawBatch, r *flow.Raw) flow.ID {
 	var stack [64]byte
 	p := appendInt(stack[:0], b.Origin.Partition)
 	p = appendInt(p, r.Offset)
+	if r.Index.OK { // two parts of one unit are two
+		p = appendInt(p, r.Index)
+	}
 	if !r.Offset.OK && r.Key == "" {
 		return flow.NewID("raw", []byte(b.Origin.Source), p, r.Data, []byte(r.SHA256))
 	}

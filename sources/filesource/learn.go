@@ -46,8 +46,6 @@ func (p *part) learned() (flow.RawBatch, error) {
 		return out, nil
 	case p.failed != nil:
 		return out, &failure{*p.failed}
-	case p.ended:
-		return out, io.EOF
 	}
-	return out, nil // a batch of units that said nothing but how to read others
+	return out, io.EOF
 }

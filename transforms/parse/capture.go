@@ -195,9 +195,9 @@ func (c *capture) datagram(b []byte, unit flow.Raw, emit func(flow.Raw)) {
 
 // attach gives the datagram with what it needs of those before it from the same exporter.
 func (c *capture) attach(from netip.AddrPort, received flow.Time, data []byte, unit flow.Raw, emit func(flow.Raw)) {
-	give := func(data []byte, at flow.Position) {
+	give := func(data []byte, received flow.Time, at flow.Position) {
 		out := unit
-		out.Index = at.Index
+		out.Index = partIndex(at)
 		out.Offset = at.Offset
 		if from.IsValid() || received != 0 {
 			out.Data = datagram.AppendEnvelope(nil, from, received, data)
@@ -213,7 +213,7 @@ func (c *capture) attach(from netip.AddrPort, received flow.Time, data []byte, u
 	switch netflow.Version(data) {
 	case netflow.V9, netflow.IPFIX:
 	default:
-		give(data, at)
+		give(data, received, at)
 		return
 	}
 	if received == 0 {
@@ -230,12 +230,20 @@ func (c *capture) attach(from netip.AddrPort, received flow.Time, data []byte, u
 	}
 	out, err := s.Attach(netflow.Datagram{Data: data, Received: received, Position: at}, &c.flows)
 	for _, d := range out {
-		received = d.Received
-		give(d.Data, d.Position)
+		give(d.Data, d.Received, d.Position)
 	}
 	if err != nil {
-		give(data, at) // it becomes a dead letter
+		give(data, received, at) // it becomes a dead letter
 	}
+}
+
+// partIndex is the index of the first record of a data set that comes apart from its datagram, by the set's
+// byte offset there: beyond that of any record of the datagram, of which there are at most 16,384.
+func partIndex(at flow.Position) flow.Int {
+	if !at.Index.OK {
+		return flow.Int{}
+	}
+	return flow.N(at.Index.V << 16)
 }
 
 func (c *capture) End(emit func(flow.Raw)) {
@@ -248,7 +256,7 @@ func (c *capture) End(emit func(flow.Raw)) {
 		for _, d := range c.sessions[from].Release(&c.flows) {
 			emit(flow.Raw{
 				Data: datagram.AppendEnvelope(nil, from, d.Received, d.Data), Time: d.Received,
-				Offset: d.Position.Offset, Index: d.Position.Index,
+				Offset: d.Position.Offset, Index: partIndex(d.Position),
 			})
 		}
 	}

@@ -130,6 +130,32 @@ func TestDatagramsOfAFile(t *testing.T) {
 	}
 }
 
+// A data set that waited has positions of its own, not those of its datagram's other records: dead
+// letters and the raw backup are keyed by them.
+func TestWhatWaitedHasPositionsOfItsOwn(t *testing.T) {
+	other := set(0, 1, 45, 0, 3, 0, 8, 0, 4, 0, 4, 0, 1, 0, 21, 0, 4) // template 301
+	many := []byte{}
+	for i := range byte(30) {
+		many = append(many, 10, 0, 1, i, 17, 0, 0, 0x20, 0)
+	}
+	in := learnAsSource(t, lengthPrefixed(v9(1, other), v9(2, v9Data, set(301, many...)), v9(3, v9Template)))
+	raws := map[flow.Position]bool{}
+	for i := range in.Records {
+		raws[in.Position(i)] = true
+	}
+	if len(raws) != len(in.Records) {
+		t.Errorf("%d raw records at %d positions", len(in.Records), len(raws))
+	}
+	out, bad := newFn(t, parseFn{}).parse(&in)
+	positions := map[flow.Position]bool{}
+	for i := range out.Records {
+		positions[out.Records[i].Position] = true
+	}
+	if len(out.Records) != 31 || len(positions) != 31 || len(bad) != 0 {
+		t.Errorf("%d records at %d positions, dead letters %v", len(out.Records), len(positions), bad)
+	}
+}
+
 // What a Step refuses of a datagram is a dead letter that gives just that record when it is replayed,
 // with the id that it had.
 func TestARecordOfADatagramIsReplayedAlone(t *testing.T) {
