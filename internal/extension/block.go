@@ -11,18 +11,15 @@ import (
 	"github.com/flowbeam/flowbeam/flow"
 )
 
-const (
-	listBlock = 256      // extensions
-	textBlock = 16 << 10 // bytes
-)
+const textBlock = 16 << 10 // bytes
 
 // Block hands out the extensions of one record after the other, and the strings in them,
 // as parts of a few larger allocations. What it gave is never written again. Values that
 // come again, as interfaces, next hops and MAC addresses do, have the text that was made
 // for them before. The zero Block is ready; one goroutine at a time uses it.
 type Block struct {
-	list []flow.Extension
-	n    int // of the current record
+	List
+
 	text []byte
 
 	numbers [cached]entry[uint64]
@@ -44,31 +41,6 @@ type entry[K comparable] struct {
 
 // place is where a value is remembered.
 func place(v uint64) uint64 { return v * 0x9e3779b97f4a7c15 >> 56 }
-
-// Add adds an extension to the current record.
-func (b *Block) Add(e flow.Extension) {
-	if b.n == len(b.list) {
-		fresh := make([]flow.Extension, max(listBlock, 2*b.n))
-		copy(fresh, b.list[:b.n])
-		b.list = fresh
-	}
-	b.list[b.n] = e
-	b.n++
-}
-
-// Take ends the current record and returns its extensions, nil where it has none. The
-// slice is as long as its capacity: appending copies it.
-func (b *Block) Take() []flow.Extension {
-	if b.n == 0 {
-		return nil
-	}
-	out := b.list[:b.n:b.n]
-	b.list, b.n = b.list[b.n:], 0
-	return out
-}
-
-// Drop forgets what was added for a record that failed.
-func (b *Block) Drop() { b.n = 0 }
 
 // room makes place for n bytes of text and returns where it begins.
 func (b *Block) room(n int) int {

@@ -151,9 +151,9 @@ var wireGuards = []guard{
 	}, {
 		name: "extension/blocks-apart",
 		why:  "what is added to one record overwrites the extension of the next",
-		file: "internal/extension/block.go",
-		old:  "out := b.list[:b.n:b.n]",
-		new:  "out := b.list[:b.n]",
+		file: "internal/extension/list.go",
+		old:  "out := l.list[:l.n:l.n]",
+		new:  "out := l.list[:l.n]",
 		test: "TestRecordsDoNotShareWhatTheyMayChange",
 	}, {
 		name: "extension/texts-of-their-value",

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
 func init() {
@@ -53,7 +54,7 @@ func init() {
 type argusDecoder struct {
 	layout *delimited
 	fields []string
-	ext    extensions
+	ext    extension.List
 }
 
 // The columns that the record has a place for.
@@ -125,18 +126,18 @@ func (d *argusDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 	}
 	a := argusRow{r: r}
 	if err := d.columns(&a); err != nil {
-		d.ext.drop()
+		d.ext.Drop()
 		return Parsed, err
 	}
 	if a.proto == "man" {
-		d.ext.drop()
+		d.ext.Drop()
 		return Skip, nil
 	}
 	if err := d.finish(&a); err != nil {
-		d.ext.drop()
+		d.ext.Drop()
 		return Parsed, err
 	}
-	r.Extensions = d.ext.take()
+	r.Extensions = d.ext.Take()
 	return Parsed, nil
 }
 
@@ -197,9 +198,9 @@ func (d *argusDecoder) columns(a *argusRow) (err error) {
 		case argusSensor:
 			r.Exporter.Name = text
 		case argusDirection:
-			d.ext.add(flow.Ext(c.name, text))
+			d.ext.Add(flow.Ext(c.name, text))
 		default:
-			d.ext.add(extensionOf(c.name, text))
+			d.ext.Add(extensionOf(c.name, text))
 		}
 		if err != nil {
 			return err
@@ -232,7 +233,7 @@ func (d *argusDecoder) finish(a *argusRow) error {
 	if n, ok := protocolNumber(a.proto); ok {
 		r.Protocol = flow.N(n)
 	} else if a.proto != "" {
-		d.ext.add(flow.Ext("Proto", a.proto))
+		d.ext.Add(flow.Ext("Proto", a.proto))
 		if a.proto == "rtp" || a.proto == "rtcp" || a.proto == "udt" {
 			r.Protocol = flow.N(17) // ra names what UDP carries
 		}
@@ -259,11 +260,11 @@ func (d *argusDecoder) finish(a *argusRow) error {
 		case r.Source.Bytes == flow.N(0):
 			r.Source.Packets, r.Destination.Packets = flow.N(0), a.packets
 		default:
-			d.ext.add(flow.ExtN("TotPkts", a.packets.V))
+			d.ext.Add(flow.ExtN("TotPkts", a.packets.V))
 		}
 	}
 	if a.bytes.OK && !r.Source.Bytes.OK && !r.Destination.Bytes.OK {
-		d.ext.add(flow.ExtN("TotBytes", a.bytes.V))
+		d.ext.Add(flow.ExtN("TotBytes", a.bytes.V))
 	}
 	r.CounterSemantics = "delta"
 	if r.Source.Bytes.OK || r.Destination.Bytes.OK {
@@ -318,7 +319,7 @@ func (d *argusDecoder) ports(a *argusRow) (err error) {
 		// Type and code as they lie in memory, and what follows them: an identifier.
 		r.ICMPType, r.ICMPCode = flow.N(typ.V&0xff), flow.N(typ.V>>8)
 		if code.OK {
-			d.ext.add(flow.Ext("Dport", a.destPort))
+			d.ext.Add(flow.Ext("Dport", a.destPort))
 		}
 		return nil
 	}
@@ -336,7 +337,7 @@ func (d *argusDecoder) port(name, text string, ports bool) (flow.Int, error) {
 		return flow.Int{}, nil
 	}
 	if c := text[0] | 0x20; c >= 'a' && c <= 'z' {
-		d.ext.add(flow.Ext(name, text))
+		d.ext.Add(flow.Ext(name, text))
 		return flow.Int{}, nil
 	}
 	n, _, err := argusNumber(name, text)
@@ -344,7 +345,7 @@ func (d *argusDecoder) port(name, text string, ports bool) (flow.Int, error) {
 		return n, err
 	}
 	if n.V != 0 {
-		d.ext.add(extensionOf(name, text))
+		d.ext.Add(extensionOf(name, text))
 	}
 	return flow.Int{}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
 func init() {
@@ -40,7 +41,7 @@ type cloudWatchDecoder struct {
 	line   awsDecoder
 	tree   jsonTree
 	names  memberPaths
-	ext    extensions
+	ext    extension.List
 	events []int // nodes
 }
 
@@ -105,7 +106,7 @@ func (d *cloudWatchDecoder) event(c, list int, u *Unit) {
 		r.ID = flow.NewIDText(r.Format, line)
 	}
 	for _, x := range r.Extensions {
-		d.ext.add(x)
+		d.ext.Add(x)
 	}
 	for m, end := t.children(0); m < end; m = t.nodes[m].end {
 		if m != list && t.nodes[m].name != "messageType" {
@@ -117,7 +118,7 @@ func (d *cloudWatchDecoder) event(c, list int, u *Unit) {
 			t.leaves(m, d.names.join("logEvents", t.nodes[m].name), &d.names, &d.ext)
 		}
 	}
-	r.Extensions = d.ext.take()
+	r.Extensions = d.ext.Take()
 }
 
 // Part is the message with one of its events.

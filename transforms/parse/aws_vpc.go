@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
 func init() {
@@ -58,7 +59,7 @@ func init() {
 type awsDecoder struct {
 	layout *awsLayout
 	object jsonObject
-	ext    extensions
+	ext    extension.List
 }
 
 type awsField int8
@@ -182,14 +183,14 @@ func (d *awsDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 	}
 	a := awsRow{r: r}
 	if err := d.columns(line, &a); err != nil {
-		d.ext.drop()
+		d.ext.Drop()
 		return Parsed, err
 	}
 	if a.gap() {
-		d.ext.drop()
+		d.ext.Drop()
 		return Gap, nil
 	}
-	r.Extensions = d.ext.take()
+	r.Extensions = d.ext.Take()
 	return Parsed, a.finish()
 }
 
@@ -231,7 +232,7 @@ func (d *awsDecoder) columns(line string, a *awsRow) error {
 				return err
 			}
 			if c.field == awsResource || c.field == awsType && text == "EFA" || c.field == awsLogStatus && text != "OK" {
-				d.ext.add(flow.Ext(c.name, text))
+				d.ext.Add(flow.Ext(c.name, text))
 			}
 		default:
 			e := flow.Ext(c.name, text)
@@ -243,7 +244,7 @@ func (d *awsDecoder) columns(line string, a *awsRow) error {
 					e.Kind = flow.ExtInt
 				}
 			}
-			d.ext.add(e)
+			d.ext.Add(e)
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
 // What Azure's two flow logs share: an entry is a JSON object that holds the tuples of one
@@ -21,7 +22,7 @@ type azureDecoder struct {
 	layout azureLayout
 	tree   jsonTree
 	names  memberPaths
-	ext    extensions
+	ext    extension.List
 	shared []flow.Extension // of the entry's members
 	parts  []azurePart      // of the last unit
 	buf    []byte
@@ -34,7 +35,7 @@ type azureLayout interface {
 	// the group. It returns an error where the group has another shape.
 	group(t *jsonTree, i int, tuple func(node int, g azureGroup)) error
 	// tuple reads one.
-	tuple(text string, r *flow.Record, e *azureEntry, ext *extensions) error
+	tuple(text string, r *flow.Record, e *azureEntry, ext *extension.List) error
 	// taken says whether a member of the entry has a place in the record.
 	taken(name string) bool
 	resource() string // the name of the member that has the resource
@@ -97,7 +98,7 @@ func (d *azureDecoder) entry(i int, u *Unit) error {
 		return n.want('{', "an object")
 	}
 	var e azureEntry
-	d.ext.drop()
+	d.ext.Drop()
 	for c, end := t.children(i); c < end; c = t.nodes[c].end {
 		m := &t.nodes[c].jsonMember
 		switch {
@@ -120,8 +121,8 @@ func (d *azureDecoder) entry(i int, u *Unit) error {
 			t.leaves(c, m.name, &d.names, &d.ext)
 		}
 	}
-	d.shared = append(d.shared[:0], d.ext.block[:d.ext.n]...)
-	d.ext.drop()
+	d.shared = append(d.shared[:0], d.ext.Current()...)
+	d.ext.Drop()
 	e.macText = azureMAC(e.mac)
 	e.place()
 	flows, err := d.layout.flows(t, i)
@@ -149,17 +150,17 @@ func (d *azureDecoder) tuple(e *azureEntry, g azureGroup, p azurePart, u *Unit) 
 	}
 	r := u.Next()
 	for i := range d.shared {
-		d.ext.add(d.shared[i])
+		d.ext.Add(d.shared[i])
 	}
 	if err := d.layout.tuple(m.text, r, e, &d.ext); err != nil {
-		d.ext.drop()
+		d.ext.Drop()
 		d.parts = append(d.parts, p)
 		u.RefuseLast(d.Part(len(d.parts)-1), err)
 		return
 	}
 	d.parts = append(d.parts, p)
 	if g.list != "" {
-		d.ext.add(flow.Ext("aclID", g.list))
+		d.ext.Add(flow.Ext("aclID", g.list))
 	}
 	mac := e.macText
 	if g.mac != "" && g.mac != e.mac {
@@ -180,7 +181,7 @@ func (d *azureDecoder) tuple(e *azureEntry, g azureGroup, p azurePart, u *Unit) 
 	r.ID = flow.NewIDText(r.Format, e.mac, e.resource, e.time, g.list, g.rule, g.mac, m.text)
 	r.Observed, r.Rule, r.Exporter.Name = e.observed, g.rule, e.resource
 	r.Cloud = flow.Cloud{Provider: "azure", Account: e.subscription, Network: e.network, Subnetwork: e.subnet}
-	r.Extensions = d.ext.take()
+	r.Extensions = d.ext.Take()
 }
 
 // place reads the parts of the resource's path that the record has columns for. Azure writes

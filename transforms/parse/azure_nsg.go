@@ -2,6 +2,7 @@ package parse
 
 import (
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
 func init() {
@@ -65,7 +66,7 @@ func (nsgLayout) group(t *jsonTree, i int, tuple func(int, azureGroup)) error {
 	return nil
 }
 
-func (nsgLayout) tuple(text string, r *flow.Record, _ *azureEntry, ext *extensions) error {
+func (nsgLayout) tuple(text string, r *flow.Record, _ *azureEntry, ext *extension.List) error {
 	var v [13]string
 	n := azureFields(text, v[:])
 	if n != len(v) && n != 8 {
@@ -87,7 +88,7 @@ func (nsgLayout) tuple(text string, r *flow.Record, _ *azureEntry, ext *extensio
 		return flow.Reject(flow.ReasonValue, "decision: %s is neither A nor D", quoted(v[7]))
 	}
 	if v[8] != "" {
-		ext.add(flow.Ext("flow_state", v[8]))
+		ext.Add(flow.Ext("flow_state", v[8]))
 	}
 	return azureState(r, v[8], flow.Time(at), v[9:])
 }

@@ -2,6 +2,7 @@ package parse
 
 import (
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
 func init() {
@@ -67,7 +68,7 @@ func (vnetLayout) group(t *jsonTree, i int, tuple func(int, azureGroup)) error {
 	return nil
 }
 
-func (vnetLayout) tuple(text string, r *flow.Record, _ *azureEntry, ext *extensions) error {
+func (vnetLayout) tuple(text string, r *flow.Record, _ *azureEntry, ext *extension.List) error {
 	var v [13]string
 	if n := azureFields(text, v[:]); n != len(v) {
 		return flow.Reject(flow.ReasonSyntax, "flowTuples: %d values, want %d", n, len(v))
@@ -88,9 +89,9 @@ func (vnetLayout) tuple(text string, r *flow.Record, _ *azureEntry, ext *extensi
 	if r.Action = "accept"; v[7] == "D" {
 		r.Action = "drop"
 	}
-	ext.add(flow.Ext("flow_state", v[7]))
+	ext.Add(flow.Ext("flow_state", v[7]))
 	if v[8] != "" {
-		ext.add(flow.Ext("flow_encryption", v[8]))
+		ext.Add(flow.Ext("flow_encryption", v[8]))
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
 func init() {
@@ -27,7 +28,7 @@ func init() {
 // as extensions. The id is the hash of the whole line.
 type canopusDecoder struct {
 	object jsonObject
-	ext    extensions
+	ext    extension.List
 }
 
 func (d *canopusDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
@@ -93,15 +94,15 @@ func (d *canopusDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 			}
 		default:
 			if e, ok := m.extension(); ok {
-				d.ext.add(e)
+				d.ext.Add(e)
 			}
 		}
 		if err != nil {
-			d.ext.drop()
+			d.ext.Drop()
 			return Parsed, err
 		}
 	}
-	r.Extensions = d.ext.take()
+	r.Extensions = d.ext.Take()
 	switch {
 	case !hasTime:
 		return Parsed, missing("timestamp")

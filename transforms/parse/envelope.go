@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
 // Shippers put something around the line that they read: Filebeat, Logstash, Fluent Bit,
@@ -32,7 +33,7 @@ import (
 type unwrapper struct {
 	tree  jsonTree
 	names memberPaths
-	ext   extensions
+	ext   extension.List
 }
 
 // maxEnvelopes is how many envelopes may be in one another.
@@ -41,7 +42,7 @@ const maxEnvelopes = 3
 // unwrap returns what is in the innermost envelope of s. ok is false where s has none. What
 // the envelopes say waits in ext.
 func (w *unwrapper) unwrap(s string) (inner string, ok bool) {
-	w.ext.drop()
+	w.ext.Drop()
 	w.names.begin()
 	for range maxEnvelopes {
 		next, found := w.once(trim(s))
@@ -111,13 +112,13 @@ func (w *unwrapper) leaves(c int, path string) {
 func (w *unwrapper) syslog(s string) (inner string, ok bool) {
 	add := func(name, text string) {
 		if text != "" && text != "-" {
-			w.ext.add(flow.Ext(name, text))
+			w.ext.Add(flow.Ext(name, text))
 		}
 	}
-	mark := w.ext.n
+	mark := w.ext.Len()
 	defer func() {
 		if !ok {
-			w.ext.n = mark
+			w.ext.Cut(mark)
 		}
 	}()
 	if s[0] == '<' {
@@ -213,8 +214,8 @@ func (f *parseFn) decodeInside(dec Decoder, data string, r *flow.Record, bare fl
 		}
 		return Parsed, data, err
 	}
-	if outcome == Parsed && f.envelope.ext.n > 0 {
-		r.Extensions = append(r.Extensions, f.envelope.ext.block[:f.envelope.ext.n]...)
+	if outcome == Parsed {
+		r.Extensions = append(r.Extensions, f.envelope.ext.Current()...)
 	}
 	return outcome, inner, nil
 }

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/text/language"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
 func init() {
@@ -47,7 +48,7 @@ func init() {
 // https://cloud.google.com/logging/docs/reference/v2/rest/v2/LogEntry
 type gcpDecoder struct {
 	tree      jsonTree
-	ext       extensions
+	ext       extension.List
 	names     memberPaths
 	reporters map[gcpReporter]string
 	last      gcpReporter // of reporters
@@ -64,10 +65,10 @@ func (d *gcpDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 	}
 	d.names.begin()
 	if err := d.record(r); err != nil {
-		d.ext.drop()
+		d.ext.Drop()
 		return Parsed, err
 	}
-	r.Extensions = d.ext.take()
+	r.Extensions = d.ext.Take()
 	return Parsed, nil
 }
 
@@ -128,7 +129,7 @@ func (d *gcpDecoder) record(r *flow.Record) error {
 }
 
 // reporter reads which side reports: the rest is read by that.
-func (g *gcpRow) reporter(t *jsonTree, payload int, ext *extensions) error {
+func (g *gcpRow) reporter(t *jsonTree, payload int, ext *extension.List) error {
 	c := t.member(payload, "reporter")
 	if c == 0 {
 		return nil
@@ -143,7 +144,7 @@ func (g *gcpRow) reporter(t *jsonTree, payload int, ext *extensions) error {
 	case strings.HasPrefix(m.text, "DEST"):
 		g.reportsDest, g.r.Direction = true, "ingress"
 	}
-	ext.add(flow.Ext("reporter", m.text))
+	ext.Add(flow.Ext("reporter", m.text))
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
 // goflow2's flow message, whose fields have one meaning in protobuf and in JSON:
@@ -230,7 +231,7 @@ func (g *goflow2Record) address(field int, ip flow.IP) (keep bool) {
 	return false
 }
 
-func (g *goflow2Record) finish(ext *extensions) error {
+func (g *goflow2Record) finish(ext *extension.List) error {
 	r := g.r
 	if r.Start != 0 && r.End != 0 && r.End < r.Start {
 		return flow.Reject(flow.ReasonValue, "time_flow_end_ns: %v is before time_flow_start_ns, %v", r.End, r.Start)
@@ -244,7 +245,7 @@ func (g *goflow2Record) finish(ext *extensions) error {
 		return missing("src_addr, dst_addr, bytes and packets")
 	}
 	if r.VLAN.OK && g.sourceVLAN.OK {
-		ext.add(flow.ExtN("src_vlan", g.sourceVLAN.V))
+		ext.Add(flow.ExtN("src_vlan", g.sourceVLAN.V))
 	} else if g.sourceVLAN.OK {
 		r.VLAN = g.sourceVLAN
 	}
@@ -257,7 +258,7 @@ func (g *goflow2Record) finish(ext *extensions) error {
 		r.Source.Port, r.Destination.Port = g.sourcePort, g.destPort
 	}
 	if g.typ != "" && g.typ != "FLOWUNKNOWN" {
-		ext.add(flow.Ext("type", g.typ))
+		ext.Add(flow.Ext("type", g.typ))
 	}
 	r.CounterSemantics = "delta"
 	if r.Source.Bytes.OK {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
 func init() {
@@ -24,7 +25,7 @@ func init() {
 // arrays, the values are extensions. The id is the hash of the whole line.
 type goflow2Decoder struct {
 	object jsonObject
-	ext    extensions
+	ext    extension.List
 	// members are those of the first record, with their fields' numbers.
 	members []goflow2Member
 }
@@ -44,14 +45,14 @@ func (d *goflow2Decoder) Decode(data string, r *flow.Record) (Outcome, error) {
 	}
 	g := goflow2Record{r: r}
 	if err := d.fill(&g); err != nil {
-		d.ext.drop()
+		d.ext.Drop()
 		return Parsed, err
 	}
 	if err := g.finish(&d.ext); err != nil {
-		d.ext.drop()
+		d.ext.Drop()
 		return Parsed, err
 	}
-	r.Extensions = d.ext.take()
+	r.Extensions = d.ext.Take()
 	return Parsed, nil
 }
 
@@ -67,7 +68,7 @@ func (d *goflow2Decoder) fill(g *goflow2Record) error {
 		}
 		if keep {
 			if e, ok := m.extension(); ok {
-				d.ext.add(e)
+				d.ext.Add(e)
 			}
 		}
 	}

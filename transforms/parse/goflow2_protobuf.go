@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
 func init() {
@@ -30,7 +31,7 @@ func init() {
 //
 // Source: https://protobuf.dev/programming-guides/encoding/
 type goflow2ProtobufDecoder struct {
-	ext  extensions
+	ext  extension.List
 	kept []goflow2Kept
 	text []byte // scratch
 }
@@ -59,10 +60,10 @@ func (d *goflow2ProtobufDecoder) Decode(data string, r *flow.Record) (Outcome, e
 		}
 	}
 	if err != nil {
-		d.ext.drop()
+		d.ext.Drop()
 		return Parsed, err
 	}
-	r.Extensions = d.ext.take()
+	r.Extensions = d.ext.Take()
 	r.ID = flow.NewIDText(r.Format, message)
 	return Parsed, nil
 }
@@ -78,7 +79,7 @@ func goflow2Messages(data string) [2]string {
 }
 
 func (d *goflow2ProtobufDecoder) message(s string, g *goflow2Record) error {
-	d.ext.drop()
+	d.ext.Drop()
 	d.kept = d.kept[:0]
 	for s != "" {
 		f, rest, err := nextProtoField(s)
@@ -215,7 +216,7 @@ func (d *goflow2ProtobufDecoder) keepAll() {
 				e.Kind = flow.ExtFloat
 			}
 		}
-		d.ext.add(e)
+		d.ext.Add(e)
 	}
 }
 

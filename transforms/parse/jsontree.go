@@ -7,6 +7,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
 // jsonTree reads one JSON object with all that is in it, for formats whose records are
@@ -269,7 +270,7 @@ func (t *jsonTree) only(b []byte, i, of int) []byte {
 
 // leaves adds all that is in node i as extensions, the members of objects by their path with
 // dots, an array as its JSON. path is that of i.
-func (t *jsonTree) leaves(i int, path string, names *memberPaths, ext *extensions) {
+func (t *jsonTree) leaves(i int, path string, names *memberPaths, ext *extension.List) {
 	n := &t.nodes[i]
 	if n.kind == '{' {
 		for c, end := t.children(i); c < end; c = t.nodes[c].end {
@@ -280,7 +281,7 @@ func (t *jsonTree) leaves(i int, path string, names *memberPaths, ext *extension
 	m := n.jsonMember
 	m.name = path
 	if e, ok := m.extension(); ok {
-		ext.add(e)
+		ext.Add(e)
 	}
 }
 

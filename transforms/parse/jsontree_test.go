@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
 func TestJSONTreeHasEveryValue(t *testing.T) {
@@ -15,10 +16,10 @@ func TestJSONTreeHasEveryValue(t *testing.T) {
 	if err := tree.parse(` {"a": {"b": [1, "x", {"c": null}], "d": true}, "e": "", "f": {}} `); err != nil {
 		t.Fatal(err)
 	}
-	var ext extensions
+	var ext extension.List
 	tree.leaves(0, "", &memberPaths{}, &ext)
 	want := []flow.Extension{flow.Ext("a.b", `[1, "x", {"c": null}]`), {Name: "a.d", Text: "true", Kind: flow.ExtBool}, flow.Ext("e", "")}
-	if d := cmp.Diff(want, ext.take()); d != "" {
+	if d := cmp.Diff(want, ext.Take()); d != "" {
 		t.Error(d)
 	}
 	a := tree.member(0, "a")

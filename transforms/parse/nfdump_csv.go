@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
 func init() {
@@ -36,7 +37,7 @@ func init() {
 type nfdumpDecoder struct {
 	layout *delimited
 	fields []string
-	ext    extensions
+	ext    extension.List
 }
 
 var nfdumpNames = map[string]int8{
@@ -79,21 +80,21 @@ func (d *nfdumpDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 	}
 	n := nfdumpRecord{r: r, zone: d.layout.zone}
 	if err := d.columns(&n); err != nil {
-		d.ext.drop()
+		d.ext.Drop()
 		return Parsed, err
 	}
 	if err := n.finish(); err != nil {
-		d.ext.drop()
+		d.ext.Drop()
 		return Parsed, err
 	}
 	if n.duration.OK && n.duration != r.Duration() {
 		for i := range d.layout.columns {
 			if c := &d.layout.columns[i]; c.field == nfdumpDuration {
-				d.ext.add(extensionOf(c.name, trimSpaces(d.fields[i])))
+				d.ext.Add(extensionOf(c.name, trimSpaces(d.fields[i])))
 			}
 		}
 	}
-	r.Extensions = d.ext.take()
+	r.Extensions = d.ext.Take()
 	if d.layout.columns[0].field == nfdumpCount {
 		r.ID = flow.NewIDText(r.Format, trim(line[len(d.fields[0])+1:]))
 	}
@@ -112,7 +113,7 @@ func (d *nfdumpDecoder) columns(n *nfdumpRecord) error {
 			return err
 		}
 		if keep {
-			d.ext.add(extensionOf(c.name, text))
+			d.ext.Add(extensionOf(c.name, text))
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
 func init() {
@@ -33,7 +34,7 @@ func init() {
 type nfdumpJSONDecoder struct {
 	zone   zone
 	object jsonObject
-	ext    extensions
+	ext    extension.List
 	// members are those of the first records, with their fields: most have the same ones
 	// in the same place, and that spares looking them up.
 	members []delimitedColumn
@@ -63,14 +64,14 @@ func (d *nfdumpJSONDecoder) Decode(data string, r *flow.Record) (Outcome, error)
 	}
 	n := nfdumpRecord{r: r, zone: d.zone}
 	if err := d.fill(&n); err != nil {
-		d.ext.drop()
+		d.ext.Drop()
 		return Parsed, err
 	}
 	if err := n.finish(); err != nil {
-		d.ext.drop()
+		d.ext.Drop()
 		return Parsed, err
 	}
-	r.Extensions = d.ext.take()
+	r.Extensions = d.ext.Take()
 	r.ID = flow.NewIDText(r.Format, s)
 	return Parsed, nil
 }
@@ -94,7 +95,7 @@ func (d *nfdumpJSONDecoder) fill(n *nfdumpRecord) error {
 		}
 		if keep {
 			if e, ok := m.extension(); ok {
-				d.ext.add(e)
+				d.ext.Add(e)
 			}
 		}
 	}

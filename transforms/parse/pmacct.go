@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
 func init() {
@@ -46,7 +47,7 @@ func init() {
 type pmacctDecoder struct {
 	zone   zone
 	object jsonObject
-	ext    extensions
+	ext    extension.List
 }
 
 func (d *pmacctDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
@@ -62,14 +63,14 @@ func (d *pmacctDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 	}
 	p := pmacctRecord{r: r}
 	if err := d.fill(&p); err != nil {
-		d.ext.drop()
+		d.ext.Drop()
 		return Parsed, err
 	}
 	if err := p.finish(); err != nil {
-		d.ext.drop()
+		d.ext.Drop()
 		return Parsed, err
 	}
-	r.Extensions = d.ext.take()
+	r.Extensions = d.ext.Take()
 	return Parsed, nil
 }
 
@@ -200,7 +201,7 @@ func (d *pmacctDecoder) fill(p *pmacctRecord) (err error) {
 		}
 		if keep {
 			if x, ok := m.extension(); ok {
-				d.ext.add(x)
+				d.ext.Add(x)
 			}
 		}
 	}

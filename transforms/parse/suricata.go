@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
 func init() {
@@ -52,7 +53,7 @@ func init() {
 // Source: https://docs.suricata.io/en/latest/output/eve/eve-json-format.html
 type suricataDecoder struct {
 	object                            jsonObject
-	ext                               extensions
+	ext                               extension.List
 	flowNames, netflowNames, tcpNames memberNames
 }
 
@@ -88,14 +89,14 @@ func (d *suricataDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 	}
 	e.typ = typ.text
 	if err := d.fill(&e); err != nil {
-		d.ext.drop()
+		d.ext.Drop()
 		return Parsed, err
 	}
 	if err := e.finish(); err != nil {
-		d.ext.drop()
+		d.ext.Drop()
 		return Parsed, err
 	}
-	r.Extensions = d.ext.take()
+	r.Extensions = d.ext.Take()
 	return Parsed, nil
 }
 
@@ -177,7 +178,7 @@ func (d *suricataDecoder) fill(e *suricataEvent) (err error) {
 		}
 		if keep {
 			if x, ok := m.extension(); ok {
-				d.ext.add(x)
+				d.ext.Add(x)
 			}
 		}
 	}
@@ -244,7 +245,7 @@ func (d *suricataDecoder) counters(object *jsonMember, e *suricataEvent, names *
 func (d *suricataDecoder) keep(m *jsonMember, names *memberNames) {
 	if x, ok := m.extension(); ok {
 		x.Name = names.of(m.name)
-		d.ext.add(x)
+		d.ext.Add(x)
 	}
 }
 

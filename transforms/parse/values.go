@@ -315,33 +315,3 @@ func firstLine(s string) string {
 	}
 	return s
 }
-
-// extensions hands out slices of one block, so that a record's extensions cost no
-// allocation of their own. Each slice is as long as its capacity: appending copies it.
-type extensions struct {
-	block []flow.Extension
-	n     int // of the current record
-}
-
-func (e *extensions) add(x flow.Extension) {
-	if e.n == len(e.block) {
-		fresh := make([]flow.Extension, max(256, 2*e.n))
-		copy(fresh, e.block[:e.n])
-		e.block = fresh
-	}
-	e.block[e.n] = x
-	e.n++
-}
-
-// take ends the current record.
-func (e *extensions) take() []flow.Extension {
-	if e.n == 0 {
-		return nil
-	}
-	out := e.block[:e.n:e.n]
-	e.block, e.n = e.block[e.n:], 0
-	return out
-}
-
-// drop forgets what was added for a record that failed.
-func (e *extensions) drop() { e.n = 0 }

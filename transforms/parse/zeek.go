@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
 func init() {
@@ -38,7 +39,7 @@ func init() {
 // them. The id is made of uid, ts and duration as they are written.
 type zeekDecoder struct {
 	layout *zeekLayout
-	ext    extensions
+	ext    extension.List
 }
 
 // zeekLayout is what a header says.
@@ -68,10 +69,10 @@ func (d *zeekDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 	}
 	z := zeekRecord{r: r}
 	if err := d.columns(line, &z); err != nil {
-		d.ext.drop()
+		d.ext.Drop()
 		return Parsed, err
 	}
-	r.Extensions = d.ext.take()
+	r.Extensions = d.ext.Take()
 	return Parsed, z.finish()
 }
 
@@ -112,7 +113,7 @@ func (d *zeekDecoder) columns(line string, z *zeekRecord) error {
 			return err
 		}
 		if c.field == zeekOther || c.field == zeekUID {
-			d.ext.add(c.extension(text))
+			d.ext.Add(c.extension(text))
 		}
 	}
 	return nil

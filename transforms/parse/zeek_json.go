@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
 func init() {
@@ -22,7 +23,7 @@ func init() {
 // as the tab-separated log. ts is seconds since the epoch or ISO 8601.
 type zeekJSONDecoder struct {
 	object jsonObject
-	ext    extensions
+	ext    extension.List
 	// members are those of the first record, with their fields: logs mostly have the same
 	// ones in the same place, and that spares looking them up.
 	members []zeekColumn
@@ -51,10 +52,10 @@ func (d *zeekJSONDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 	}
 	z := zeekRecord{r: r}
 	if err := d.fill(&z); err != nil {
-		d.ext.drop()
+		d.ext.Drop()
 		return Parsed, err
 	}
-	r.Extensions = d.ext.take()
+	r.Extensions = d.ext.Take()
 	return Parsed, z.finish()
 }
 
@@ -68,7 +69,7 @@ func (d *zeekJSONDecoder) fill(z *zeekRecord) error {
 				m.text = joinedSet(m.text)
 			}
 			if e, ok := m.extension(); ok && e.Text != "" {
-				d.ext.add(e)
+				d.ext.Add(e)
 			}
 		}
 		if f == zeekOther || m.kind == 'n' {
