@@ -21,6 +21,7 @@ func FuzzSFlow(f *testing.F) {
 		item(1001, u32(10, 3, 20, unknown)), item(1002, u32(1), make([]byte, 4), u32(24, 16)),
 		item(1003, u32(1), make([]byte, 4), u32(1, 2, 3), u32(1), u32(2, 2, 4, 5), u32(1, 6), u32(7)),
 		item(1004, u32(106), opaque([]byte("ann")), u32(106), opaque([]byte("bob"))), item(1007, u32(1), make([]byte, 4), u32(2), make([]byte, 16)), item(9, u32(1)))))
+	f.Add(message(1, 1, sample(item(1001, u32(10, 3, 20, 4)), item(1001, u32(10, 5, 20, 6)), item(1002, u32(1, 1, 24, 16)), item(1002, u32(1, 2, 24, 16)))))
 	f.Add(cat(u32(5, 2), make([]byte, 16), u32(0, 1, 2, 1), item(1, u32(1, 3, 100, 1, 1, 1<<30|258, 2<<30|1, 0))))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		before := bytes.Clone(b)

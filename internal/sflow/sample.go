@@ -117,6 +117,7 @@ func (s *Session) interfaces(r *flow.Record, input, output port, sourceType, sou
 type sampled struct {
 	r    *flow.Record
 	x    *extension.Block
+	read uint64         // the kinds that were read, a bit each
 	seen map[uint32]int // of those kept as they are
 }
 
@@ -131,9 +132,18 @@ func (f *sampled) again(kind uint32) string {
 	return ""
 }
 
-// record reads one flow record; false where it is of a kind that is not known, or cut.
+// record reads one flow record; false where it is of a kind that is not known, or cut, or
+// where one of its kind was read before: a field has one value.
 func (f *sampled) record(kind uint32, data []byte) bool {
-	in := &reader{b: data}
+	bit := uint64(1) << (kind % 64) // the known kinds are 1 to 4 and 1001 to 1007
+	if f.read&bit != 0 || !f.known(kind, &reader{b: data}) {
+		return false
+	}
+	f.read |= bit
+	return true
+}
+
+func (f *sampled) known(kind uint32, in *reader) bool {
 	switch kind {
 	case 1:
 		return f.header(in)
