@@ -3,9 +3,11 @@ package flow
 import (
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // FormatInfo is what a source must know of a stateless record format to cut a file or
@@ -28,6 +30,10 @@ type FormatInfo struct {
 	// the file's, which the units that it gives no longer need. nil: they are readable alone.
 	// What has a Learner has a Splitter.
 	Learn func(header string) (Learner, error)
+	// Follow, in formats that have a Learner, returns what makes the messages of one partition of a topic
+	// readable alone. What it knows is a function of the messages of the last rewind: a source that
+	// begins somewhere shows it those, and drops what it gives of them. nil: they are readable alone.
+	Follow func(rewind time.Duration) Follower
 	// Open opens a file that begins with head and is a container (Parquet, Avro) from which
 	// records have to be taken; nil where this one is none. Records are then numbered: their
 	// offset is their number. An error is that of a broken file. nil: none ever is.
@@ -63,7 +69,23 @@ type Learner interface {
 	Next(unit Raw, emit func(Raw))
 	// End gives what still waits.
 	End(emit func(Raw))
-	// Counts tells what was seen.
+	// Counts tells what was seen since it was asked last.
+	Counts(tell func(name string, n int64))
+}
+
+// Follower makes messages readable alone by those that came before in their partition.
+type Follower interface {
+	// Alone says whether a message needs nothing of those before it, and is none that others need.
+	Alone(message Raw) bool
+	// Next takes a message and gives what is to be parsed: mostly one, none of a message that waits
+	// for another, and late those which had to wait. It keeps none of the message's Data, of which
+	// what it gives may be a part. from is who sent it, where that is known.
+	Next(message Raw, from netip.Addr, emit func(Raw))
+	// Until gives what has waited for too long at a time.
+	Until(now Time, emit func(Raw))
+	// End gives what still waits.
+	End(emit func(Raw))
+	// Counts tells what was seen since it was asked last.
 	Counts(tell func(name string, n int64))
 }
 

@@ -2,6 +2,27 @@ package main
 
 var kafkaSourceGuards = []guard{
 	{
+		name: "kafkasource/follows-its-place",
+		why:  "what a failed bundle made of a partition is in the next one",
+		file: "sources/kafkasource/follow.go",
+		old:  "f.back == none && f.next == at) {",
+		new:  "true) {",
+		test: "TestWhatIsNeededOfBefore",
+	}, {
+		name: "kafkasource/rewinds",
+		why:  "after a restart data do not find the templates that were sent before",
+		file: "sources/kafkasource/follow.go",
+		old:  "f.newest.Add(-b.Config.Rewind))",
+		new:  "f.newest)",
+		test: "TestWhatIsNeededOfBefore",
+	}, {
+		name: "kafkasource/given-while-idle",
+		why:  "what a failed bundle gave up waiting for is lost",
+		file: "sources/kafkasource/follow.go",
+		old:  "	b.queue.follow = nil\n	b.give(",
+		new:  "	b.give(",
+		test: "TestWhatWaitsInAQuietTopic",
+	}, {
 		name: "kafkasource/claim",
 		why:  "what a checkpoint gave away is emitted too, and so twice",
 		file: "sources/kafkasource/read.go",
@@ -12,7 +33,7 @@ var kafkaSourceGuards = []guard{
 		name: "kafkasource/place",
 		why:  "a bundle that is run again goes on behind what it lost",
 		file: "sources/kafkasource/consumer.go",
-		old:  "	} else if q.next == next {\n		return q\n	}",
+		old:  "	} else if q.next == next || q.follow != nil && q.follow.back == next && q.follow.next == q.next {\n		return q\n	}",
 		new:  "	} else {\n		return q\n	}",
 		test: "TestAReadGoesOnFromACheckpointAtAnyBundle",
 	}, {

@@ -4,7 +4,7 @@ var transformGuards = []guard{
 	{
 		name: "parse/places-of-what-waited",
 		why:  "two dead letters have one id, and the second is lost",
-		file: "transforms/parse/capture.go",
+		file: "transforms/parse/exporters.go",
 		old:  "return flow.N(at.Index.V << 16)",
 		new:  "return flow.N(at.Index.V)",
 		test: "TestWhatWaitedHasPositionsOfItsOwn",
@@ -25,10 +25,31 @@ var transformGuards = []guard{
 	}, {
 		name: "parse/what-waits-at-the-end",
 		why:  "what waits for its template at a file's end is dropped in silence",
-		file: "transforms/parse/capture.go",
-		old:  "range c.sessions[from].Release(&c.flows) {",
-		new:  "range c.sessions[from].Release(&c.flows)[:0] {",
+		file: "transforms/parse/exporters.go",
+		old:  "range x.by[from].Release(&x.flows) {",
+		new:  "range x.by[from].Release(&x.flows)[:0] {",
 		test: "TestDatagramsOfAFile",
+	}, {
+		name: "parse/templates-hold-for-a-while",
+		why:  "a process that goes on gives a dead letter where one that had read all gives records",
+		file: "transforms/parse/follow.go",
+		old:  ", Lifetime: rewind - wait}",
+		new:  "}",
+		test: "TestWhatAPartitionSaysFollowsFromARewind",
+	}, {
+		name: "parse/what-waits-goes-by-the-partition",
+		why:  "what waited for too long is lost or given again where a process goes on",
+		file: "transforms/parse/follow.go",
+		old:  "if f.oldest != 0 && ",
+		new:  "if false && ",
+		test: "TestWhatAPartitionSaysFollowsFromARewind",
+	}, {
+		name: "parse/exporters-are-bounded",
+		why:  "spoofed addresses fill the memory",
+		file: "transforms/parse/exporters.go",
+		old:  "if len(x.by) >= maxExporters {",
+		new:  "if false {",
+		test: "TestExportersAreBounded",
 	}, {
 		name: "parse/part-of-a-datagram",
 		why:  "a refused record's replay gives all records of its datagram",

@@ -47,8 +47,8 @@ var wireGuards = []guard{
 		name: "netflow/changed-template",
 		why:  "data is read by the template that was before",
 		file: "internal/netflow/domain.go",
-		old:  "old.layout, old.used = l, s.tick",
-		new:  "old.used = s.tick",
+		old:  "old.layout, old.used, old.said = l, s.tick, s.now",
+		new:  "old.used, old.said = s.tick, s.now",
 		test: "TestAChangedTemplateIsTheNewOne",
 	}, {
 		name: "netflow/restart-forgets",
@@ -117,8 +117,8 @@ var wireGuards = []guard{
 		name: "netflow/attached-options",
 		why:  "an attached datagram has no sampling rate and no times",
 		file: "internal/netflow/options.go",
-		old:  "	if o != nil && s.used != nil {\n",
-		new:  "	if false {\n",
+		old:  "	if s.used != nil {\n		s.used.add(o)",
+		new:  "	if false {\n		s.used.add(o)",
 		test: "TestAttachedIsWhatIsNeeded",
 	}, {
 		name: "netflow/attach-holds-back",

@@ -206,9 +206,12 @@ func padded(b []byte, start int) []byte {
 }
 
 // Release returns the data sets that wait, as datagrams of their own: the collector ends.
-func (s *Session) Release(counts *Counts) (out []Datagram) {
+func (s *Session) Release(counts *Counts) (out []Datagram) { return s.Overdue(math.MaxInt64, counts) }
+
+// Overdue returns the data sets that have waited for too long at a time, as datagrams of their own.
+func (s *Session) Overdue(now flow.Time, counts *Counts) (out []Datagram) {
 	var o Output
-	s.Close(&o)
+	s.expire(now, &o)
 	counts.Add(&o.Counts)
 	for i := range o.Expired {
 		out = append(out, o.Expired[i].Datagram)

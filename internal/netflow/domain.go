@@ -16,6 +16,7 @@ type domain struct {
 type template struct {
 	layout *layout
 	used   uint64
+	said   flow.Time // when it was received last
 }
 
 func newDomain(key domainKey) *domain {
@@ -25,7 +26,7 @@ func newDomain(key domainKey) *domain {
 // layout finds a template by its id, nil where it is not known.
 func (s *Session) layout(dom *domain, id uint16) *layout {
 	t := dom.templates[id]
-	if t == nil {
+	if t == nil || s.outlived(t.said) {
 		return nil
 	}
 	s.tick++
@@ -59,14 +60,15 @@ func (s *Session) learn(dom *domain, h *header, set *set, options bool, out *Out
 				s.dropOldestTemplate()
 			}
 			s.kept.templates++
-			dom.templates[t.id] = &template{layout: l, used: s.tick}
+			dom.templates[t.id] = &template{layout: l, used: s.tick, said: s.now}
 			s.fresh = true
 		case old.layout.raw != l.raw || old.layout.options != l.options:
 			out.Counts.TemplatesChanged++
-			old.layout, old.used = l, s.tick
+			old.layout, old.used, old.said = l, s.tick, s.now
 			s.fresh = true
 		default:
-			old.used = s.tick
+			s.fresh = s.fresh || s.outlived(old.said)
+			old.used, old.said = s.tick, s.now
 		}
 	}
 	if walkErr := eachTemplate(h.version, options, set.body(), visit); walkErr != nil {

@@ -24,6 +24,7 @@ type option struct {
 	base   flow.Time
 	layout *layout
 	raw    []byte
+	said   flow.Time // when it was received last
 }
 
 // optionElements are those that learnOption reads.
@@ -73,7 +74,9 @@ func (s *Session) learnOption(dom *domain, l *layout, raw []byte, out *Output) {
 // keep puts what was said into its place, with memory of its own.
 func (s *Session) keep(dom *domain, place **option, said option, out *Output) {
 	old := *place
+	said.said = s.now
 	if old != nil && old.layout == said.layout && bytes.Equal(old.raw, said.raw) {
+		old.said = s.now
 		if s.used != nil {
 			s.used.said = append(s.used.said, old)
 		}
@@ -105,9 +108,12 @@ func keepIn[K comparable](s *Session, dom *domain, m *map[K]*option, key K, said
 	}
 }
 
-// need returns o and writes down that a record needs it.
+// need returns o, if it still holds, and writes down that a record needs it.
 func (s *Session) need(o *option) *option {
-	if o != nil && s.used != nil {
+	if o == nil || s.outlived(o.said) {
+		return nil
+	}
+	if s.used != nil {
 		s.used.add(o)
 	}
 	return o

@@ -45,6 +45,14 @@ func (p *parkedSet) datagram() []byte {
 // Waiting is how many data sets wait for their template, and their bytes.
 func (s *Session) Waiting() (sets, bytes int) { return len(s.parked.sets), s.parked.bytes }
 
+// Oldest is when the data set was received that has waited for longest, zero where none waits.
+func (s *Session) Oldest() flow.Time {
+	if len(s.parked.sets) == 0 {
+		return 0
+	}
+	return s.parked.sets[0].d.Received
+}
+
 // park makes a data set wait.
 func (s *Session) park(d *Datagram, h *header, from *set, after int, out *Output) {
 	p := parkedSet{d: *d, h: *h, head: slices.Clone(d.Data[:h.size]), set: *from, after: after}

@@ -282,9 +282,9 @@ func (s *Session) interfaces(dom *domain) {
 }
 
 func (s *Session) interfaceText(dom *domain, index int64, element string) string {
-	if o := dom.options.interfaces[index]; o != nil {
+	if o := s.need(dom.options.interfaces[index]); o != nil {
 		s.x.AddNumber(element, uint64(index))
-		return s.need(o).text
+		return o.text
 	}
 	return s.x.Number(uint64(index))
 }

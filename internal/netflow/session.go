@@ -15,6 +15,10 @@ type Config struct {
 	ParkedFor   time.Duration // how long one waits, by receive times. Default: 30 minutes
 	Templates   int           // of all domains; beyond it the one least recently used goes. Default: 4,096
 	Options     int           // names of interfaces and applications, samplers. Default: 65,536
+	// Lifetime is how long a template or an options record holds that is not sent again, by
+	// receive times: what is known then is a function of the datagrams of so long before (RFC
+	// 7011, section 8.4). Default: for ever.
+	Lifetime time.Duration
 	// Scratch is what Attach decodes into: Sessions that one goroutine uses may share it.
 	// Default: one of the Session's own.
 	Scratch *Output
@@ -109,6 +113,7 @@ type Session struct {
 	last     *domain // the one used last
 	layouts  map[string]*layout
 	parked   parking
+	now      flow.Time // when the datagram under way was received
 	tick     uint64
 	kept     struct{ templates, options int } // of all domains
 
@@ -152,6 +157,7 @@ func NewSession(exporter flow.IP, c Config) *Session {
 // letter.
 func (s *Session) Decode(d Datagram, out *Output) error {
 	s.expire(d.Received, out)
+	s.now = d.Received
 	h := &s.head
 	var err error
 	if *h, err = readHeader(d.Data); err != nil {

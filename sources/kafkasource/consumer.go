@@ -59,6 +59,7 @@ type queue struct {
 	placed  bool // by run: what is fetched is ours
 	paused  bool
 
+	follow   *following          // used by one bundle at a time
 	mark     watermark.Partition // used by one bundle at a time
 	told     flow.Time           // to the runner, by a bundle
 	at       flow.Time           // the mark when the last bundle began: what others see
@@ -278,7 +279,7 @@ func (x *consumer) queue(p *partition, next int64) *queue {
 		q = &queue{topicPartition: tp, arrivals: make(chan struct{}, 1)}
 		x.queues[tp] = q
 		defer q.handed.begin(next) // a run that is killed now begins there, too
-	} else if q.next == next {
+	} else if q.next == next || q.follow != nil && q.follow.back == next && q.follow.next == q.next {
 		return q
 	}
 	x.move(q, next)
@@ -287,8 +288,14 @@ func (x *consumer) queue(p *partition, next int64) *queue {
 
 // move places a queue. The caller holds the lock.
 func (x *consumer) move(q *queue, next int64) {
-	q.next, q.records, q.bytes, q.err, q.placed, q.resumed = next, nil, 0, nil, false, nil
+	q.resumed = nil
 	q.handed.backTo(next)
+	x.fetch(q, next)
+}
+
+// fetch makes a queue hold what is at an offset. The caller holds the lock.
+func (x *consumer) fetch(q *queue, next int64) {
+	q.next, q.records, q.bytes, q.err, q.placed = next, nil, 0, nil, false
 	x.place = append(x.place, q)
 	if x.nudge != nil {
 		x.nudge()
@@ -436,7 +443,14 @@ func (x *consumer) moveTo(q *queue, next int64) {
 }
 
 // again fetches anew from where the queue is, after an error.
-func (x *consumer) again(q *queue) { x.moveTo(q, q.next) }
+func (x *consumer) again(q *queue) { x.rewind(q, q.next) }
+
+// rewind fetches from another offset what is not handed over.
+func (x *consumer) rewind(q *queue, next int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.fetch(q, next)
+}
 
 // throttle waits until n messages may be read.
 func (x *consumer) throttle(ctx context.Context, n int) error {
@@ -446,16 +460,16 @@ func (x *consumer) throttle(ctx context.Context, n int) error {
 	return x.rate.WaitN(ctx, min(n, x.rate.Burst()))
 }
 
-// commit notes that all before the queue's place was handed over, and commits what was so
-// long enough ago.
-func (x *consumer) commit(q *queue) {
+// commit notes that all before an offset was handed over, and commits what was so long enough
+// ago.
+func (x *consumer) commit(q *queue, next int64) {
 	if x.c.Group == "" || x.c.CommitStored {
 		return
 	}
 	now := time.Now()
 	x.mu.Lock()
 	if n := len(q.resumed); n == 0 || now.Sub(q.resumed[n-1].at) >= x.c.CommitAge/8 {
-		q.resumed = append(q.resumed, commitPoint{now, q.next})
+		q.resumed = append(q.resumed, commitPoint{now, next})
 	}
 	var at int64 = -1
 	for len(q.resumed) > 0 && now.Sub(q.resumed[0].at) >= x.c.CommitAge {

@@ -209,6 +209,15 @@ func (a *catalog) bounds(ctx context.Context, p *partition) (low, high int64, er
 	return low, high, err
 }
 
+// since is the offset of a partition's first message with a timestamp of t or later.
+func (a *catalog) since(ctx context.Context, p *partition, t flow.Time) (int64, error) {
+	first, err := a.listed(a.admin.ListOffsetsAfterMilli(ctx, max(0, int64(t)/1e6), p.Topic))
+	if err != nil {
+		return 0, err
+	}
+	return first(p)
+}
+
 // end is the offset after a partition's last message that may be read.
 func (a *catalog) end(ctx context.Context, p *partition) (int64, error) {
 	ends, err := a.ends(ctx, []string{p.Topic})

@@ -42,6 +42,8 @@ type config struct {
 	CommitFuture time.Duration
 	CommitStored bool
 	OneProcess   bool
+	Rewind       time.Duration
+	Exporter     string
 	MaxRate      float64
 	Prefetch     int
 
@@ -74,7 +76,7 @@ func defaults(brokers, topics []string) config {
 		Rule:       watermark.Rule{Skew: time.Minute, MaxHold: 5 * time.Minute},
 		MaxMessage: 1 << 20, BatchRecords: 1000, BatchBytes: 1 << 20,
 		BundleSize: 20_000, BundleTime: time.Second, Poll: time.Second, Discover: 10 * time.Second,
-		CommitAge: time.Minute, Prefetch: 64 << 20,
+		CommitAge: time.Minute, Rewind: time.Hour, Exporter: "key", Prefetch: 64 << 20,
 	}
 }
 
@@ -334,6 +336,37 @@ func Poll(d time.Duration) Option {
 // time: they are by so much behind at most. Default 10 seconds.
 func Discover(d time.Duration) Option {
 	return func(c *config) error { c.Discover = d; return positive("Discover", d) }
+}
+
+// Rewind is how far back messages are read again, by their timestamps, where a format needs what
+// was said before in the partition: templates of NetFlow v9 and IPFIX, which exporters send
+// now and then. It is done when a read begins or is taken over, at the first bare datagram of
+// these, and not for those in the envelope of a collector. A template holds for three quarters of it after it was
+// sent last, and a data set waits for its template for a quarter. Default one hour.
+func Rewind(d time.Duration) Option {
+	return func(c *config) error { c.Rewind = d; return positive("Rewind", d) }
+}
+
+// Exporter says where the address is of the exporter that sent what a message holds, where its
+// datagrams are bare: "key", the default, for keys that are an address in text, with or without
+// port; or header:NAME, the value of a message's header. Where it is not known, all
+// of a partition are taken for one exporter, and templates of several may be mixed up.
+func Exporter(from string) Option {
+	return func(c *config) error {
+		c.Exporter = from
+		if from != "key" && c.exporterHeader() == "" {
+			return fmt.Errorf("Exporter: %q is neither key nor header:NAME", from)
+		}
+		return nil
+	}
+}
+
+func (c *config) exporterHeader() string {
+	name, _ := strings.CutPrefix(c.Exporter, "header:")
+	if name == c.Exporter {
+		return ""
+	}
+	return name
 }
 
 // MaxRate bounds the messages a second that a process reads. Default: no bound.

@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -106,7 +108,11 @@ type reader struct {
 }
 
 // tally counts one bundle.
-type tally struct{ messages, bytes, tombstones, never, read int64 }
+type tally struct {
+	messages, bytes, tombstones, never, read int64
+
+	said map[[2]string]int64 // what followers saw, by format and name
+}
 
 func (r *reader) Setup(ctx context.Context) error {
 	if err := r.Config.setup(); err != nil {
@@ -152,6 +158,9 @@ func (r *reader) FinishBundle(_ context.Context, _ func(beam.EventTime, flow.Raw
 	flow.EmitCount(count, r.Config.Stage, "tombstones", r.tally.tombstones)
 	flow.EmitCount(count, r.Config.Stage, "never_read", r.tally.never)
 	flow.EmitCount(count, r.Config.Stage, "read", r.tally.read)
+	for _, k := range slices.SortedFunc(maps.Keys(r.tally.said), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
+		flow.EmitCount(count, k[0], k[1], r.tally.said[k])
+	}
 	return nil
 }
 
@@ -170,6 +179,7 @@ func (f *readFn) ProcessElement(ctx context.Context, we *sdf.ManualWatermarkEsti
 	until := time.Now().Add(f.Config.BundleTime)
 	for {
 		if stopping.Requested() {
+			b.flush()
 			rt.TryClaim(moveTo(b.span().End))
 			return sdf.StopProcessing(), nil
 		}
@@ -232,7 +242,7 @@ func (r *reader) begin(we *sdf.ManualWatermarkEstimator, rt *sdf.LockRTracker, p
 		b.queue.told = state
 	}
 	r.consumer.begun(b.queue)
-	r.consumer.commit(b.queue)
+	r.consumer.commit(b.queue, at.Next)
 	return b
 }
 
@@ -255,10 +265,15 @@ func (b *bundle) step(ctx context.Context) (progress, error) {
 	}
 	at := b.span()
 	if at.Next >= at.End {
+		b.flush()
 		if b.rt.TryClaim(at.End) { // an empty range
 			b.consumer.forget(b.queue)
 		}
 		return ended, nil
+	}
+	f := b.follow(at.Next, nil)
+	if f != nil && f.back == at.Next {
+		return b.before(ctx, f)
 	}
 	c := b.consumer.peek(b.queue, at.End)
 	switch {
@@ -272,13 +287,21 @@ func (b *bundle) step(ctx context.Context) (progress, error) {
 		// can't wait: what it gave goes on when it ends.
 		return held, nil
 	}
+	switch {
+	case f == nil:
+		if f = b.follow(at.Next, c.records); f != nil {
+			return some, nil
+		}
+	case !f.alone(b, &c):
+		return b.goBack(ctx, f, at.Next)
+	}
 	if err := b.consumer.throttle(ctx, len(c.records)); err != nil {
 		return ended, err
 	}
 	if !b.rt.TryClaim(c.next) {
 		return ended, nil
 	}
-	b.put(&c)
+	b.put(&c, f)
 	b.consumer.take(b.queue, &c)
 	b.consumer.show(b.queue)
 	if c.next >= at.End {
@@ -289,7 +312,47 @@ func (b *bundle) step(ctx context.Context) (progress, error) {
 }
 
 // put emits a chunk and moves the watermark.
-func (b *bundle) put(c *chunk) {
+func (b *bundle) put(c *chunk, f *following) {
+	mark := &b.queue.mark
+	latest := b.give(len(c.records), func(give func(flow.Raw)) {
+		for _, r := range c.records {
+			b.messages++
+			if r.Attrs.IsControl() {
+				continue
+			}
+			b.tally.messages++
+			b.tally.bytes += int64(len(r.Value))
+			switch {
+			case r.Value == nil:
+				b.tally.tombstones++
+			case f != nil:
+				raw := b.raw(r)
+				mark.Read(0, min(raw.Time, flow.TimeOf(time.Now()))) // also where it gives nothing now
+				f.show(raw, b.sender(r), give)
+			default:
+				give(b.raw(r))
+			}
+		}
+		if f == nil {
+			return
+		}
+		if f.next = c.next; c.next >= b.span().End {
+			f.End(give)
+		}
+		b.told(f)
+	})
+	if !c.caughtUp.IsZero() {
+		mark.CaughtUp(flow.TimeOf(c.caughtUp))
+	}
+	if b.Config.CommitStored {
+		b.consumer.handOver(b.queue, c.next, latest)
+	}
+	b.advance()
+}
+
+// give emits a batch of the records, about n, that each hands to it, and returns the newest event
+// time so far.
+func (b *bundle) give(n int, each func(give func(flow.Raw))) (latest flow.Time) {
 	mark := &b.queue.mark
 	out := flow.RawBatch{
 		Origin: flow.Origin{
@@ -300,20 +363,10 @@ func (b *bundle) put(c *chunk) {
 		// records late.
 		Watermark: mark.At,
 	}
-	out.Records = make([]flow.Raw, 0, len(c.records))
-	earliest, latest, now, bytes := flow.Time(0), mark.At, flow.TimeOf(time.Now()), 0
-	for _, r := range c.records {
-		b.messages++
-		if r.Attrs.IsControl() {
-			continue
-		}
-		b.tally.messages++
-		b.tally.bytes += int64(len(r.Value))
-		if r.Value == nil {
-			b.tally.tombstones++
-			continue
-		}
-		raw := b.raw(r)
+	earliest, now, bytes := flow.Time(0), flow.TimeOf(time.Now()), 0
+	latest = mark.At
+	out.Records = make([]flow.Raw, 0, n)
+	each(func(raw flow.Raw) {
 		event := raw.Time
 		if b.info.Timestamp != nil {
 			event = 0
@@ -333,18 +386,12 @@ func (b *bundle) put(c *chunk) {
 		}
 		bytes += len(raw.Data)
 		out.Records = append(out.Records, raw)
-	}
-	if !c.caughtUp.IsZero() {
-		mark.CaughtUp(flow.TimeOf(c.caughtUp))
-	}
-	if b.Config.CommitStored {
-		b.consumer.handOver(b.queue, c.next, latest)
-	}
+	})
 	if n := len(out.Records); n > 0 {
 		inflight.Read(int64(n), int64(bytes))
 		b.emit(mtime.FromTime(max(earliest, out.Watermark).Std()), out)
 	}
-	b.advance()
+	return latest
 }
 
 func (b *bundle) advance() {
@@ -384,7 +431,7 @@ const oversizePrefix = 1 << 10
 func (b *bundle) quiet(ctx context.Context, c *chunk) {
 	q, now := b.queue, time.Now()
 	if !c.caughtUp.IsZero() {
-		q.mark.CaughtUp(flow.TimeOf(c.caughtUp))
+		b.caughtUp(c.caughtUp)
 	}
 	if now.Sub(q.asked) >= max(10*time.Second, b.Config.Poll) {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
@@ -392,12 +439,19 @@ func (b *bundle) quiet(ctx context.Context, c *chunk) {
 		q.asked = now
 		if a, err := b.consumer.ask(ctx); err == nil {
 			if high, err := a.end(ctx, &b.p); err == nil && high <= c.next {
-				q.mark.CaughtUp(flow.TimeOf(now))
+				b.caughtUp(now)
 			}
 		}
 	}
 	b.advance()
 	b.consumer.show(b.queue)
+}
+
+// caughtUp notes that the partition had nothing more at a time: what a record of it has waited for
+// until then too long did not come.
+func (b *bundle) caughtUp(at time.Time) {
+	b.queue.mark.CaughtUp(flow.TimeOf(at))
+	b.idle(flow.TimeOf(at))
 }
 
 // passing says whether an error is one of the brokers or of the network, which ends by itself.

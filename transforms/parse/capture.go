@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/flowbeam/flowbeam/flow"
 	"github.com/flowbeam/flowbeam/internal/datagram"
-	"github.com/flowbeam/flowbeam/internal/netflow"
 )
 
 // Files of datagrams: length-prefixed ones (four bytes, big-endian, then the datagram or its envelope),
@@ -142,9 +140,8 @@ type capture struct {
 	interfaces []pcapngLink     // of the section of pcapng
 	ng         bool
 
-	sessions map[netip.AddrPort]*netflow.Session
-	flows    netflow.Counts
-	others   int64 // packets that are no UDP, or cut off
+	exporters
+	others int64 // packets that are no UDP, or cut off
 }
 
 type pcapngLink struct {
@@ -153,7 +150,7 @@ type pcapngLink struct {
 }
 
 func newCapture(header string) (*capture, error) {
-	c := &capture{header: header, sessions: map[netip.AddrPort]*netflow.Session{}}
+	c := &capture{header: header}
 	if order, fraction := pcapOrder([]byte(header)); order != nil {
 		c.order, c.fraction, c.link = order, fraction, order.Uint32([]byte(header[20:]))&0x0fffffff
 	}
@@ -193,87 +190,10 @@ func (c *capture) datagram(b []byte, unit flow.Raw, emit func(flow.Raw)) {
 	c.attach(from, received, data, unit, emit)
 }
 
-// attach gives the datagram with what it needs of those before it from the same exporter.
-func (c *capture) attach(from netip.AddrPort, received flow.Time, data []byte, unit flow.Raw, emit func(flow.Raw)) {
-	give := func(data []byte, received flow.Time, at flow.Position) {
-		out := unit
-		out.Index = partIndex(at)
-		out.Offset = at.Offset
-		if from.IsValid() || received != 0 {
-			out.Data = datagram.AppendEnvelope(nil, from, received, data)
-		} else {
-			out.Data = bytes.Clone(data)
-		}
-		if received != 0 {
-			out.Time = received
-		}
-		emit(out)
-	}
-	at := flow.Position{Offset: unit.Offset}
-	switch netflow.Version(data) {
-	case netflow.V9, netflow.IPFIX:
-	default:
-		give(data, received, at)
-		return
-	}
-	if received == 0 {
-		received = unit.Time
-	}
-	s := c.sessions[from]
-	if s == nil {
-		var exporter flow.IP
-		if from.IsValid() {
-			exporter = flow.IPOf(from.Addr())
-		}
-		s = netflow.NewSession(exporter, netflow.Config{})
-		c.sessions[from] = s
-	}
-	out, err := s.Attach(netflow.Datagram{Data: data, Received: received, Position: at}, &c.flows)
-	for _, d := range out {
-		give(d.Data, d.Received, d.Position)
-	}
-	if err != nil {
-		give(data, received, at) // it becomes a dead letter
-	}
-}
-
-// partIndex is the index of the first record of a data set that comes apart from its datagram, by the set's
-// byte offset there: beyond that of any record of the datagram, of which there are at most 16,384.
-func partIndex(at flow.Position) flow.Int {
-	if !at.Index.OK {
-		return flow.Int{}
-	}
-	return flow.N(at.Index.V << 16)
-}
-
-func (c *capture) End(emit func(flow.Raw)) {
-	var froms []netip.AddrPort
-	for from := range c.sessions {
-		froms = append(froms, from)
-	}
-	slices.SortFunc(froms, netip.AddrPort.Compare)
-	for _, from := range froms {
-		for _, d := range c.sessions[from].Release(&c.flows) {
-			emit(flow.Raw{
-				Data: datagram.AppendEnvelope(nil, from, d.Received, d.Data), Time: d.Received,
-				Offset: d.Position.Offset, Index: partIndex(d.Position),
-			})
-		}
-	}
-}
-
 func (c *capture) Counts(tell func(name string, n int64)) {
-	f := &c.flows
-	for _, n := range []struct {
-		name string
-		n    int64
-	}{
-		{"templates", f.Templates}, {"templates_changed", f.TemplatesChanged}, {"templates_withdrawn", f.Withdrawn}, {"option_records", f.OptionRecords},
-		{"parked", f.Parked}, {"recovered", f.Recovered}, {"expired", f.Expired}, {"sequence_gaps", f.Gaps}, {"missing", f.Missing},
-		{"reordered", f.Reordered}, {"exporter_restarts", f.Restarts}, {"other_packets", c.others},
-	} {
-		tell(n.name, n.n)
-	}
+	c.exporters.Counts(tell)
+	tell("other_packets", c.others)
+	c.others = 0
 }
 
 func (c *capture) pcap(b []byte, unit flow.Raw, emit func(flow.Raw)) {

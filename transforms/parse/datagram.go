@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 	"unsafe"
 
 	"github.com/flowbeam/flowbeam/flow"
@@ -21,6 +22,7 @@ func init() {
 			Header:    captureHeader,
 			Split:     splitCapture,
 			Learn:     func(header string) (flow.Learner, error) { return newCapture(header) },
+			Follow:    func(rewind time.Duration) flow.Follower { return newFollower(rewind) },
 			Timestamp: datagramTimestamp,
 		},
 		NewUnit: func(string) (UnitDecoder, error) { return newDatagramDecoder(), nil },

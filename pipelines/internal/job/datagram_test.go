@@ -33,8 +33,9 @@ var (
 	data300     = []byte{1, 44, 0, 21, 10, 0, 0, 1, 192, 0, 2, 1, 0, 0, 1, 0, 17, 0, 0, 0x20, 0}
 )
 
-// Messages of a topic are datagrams in the envelope of a collector, or bare.
-func TestDatagramsOfATopic(t *testing.T) {
+// datagramTopic has the messages, a second apart until now.
+func datagramTopic(t *testing.T, now time.Time, messages ...*kgo.Record) *kfake.Cluster {
+	t.Helper()
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "flows"))
 	if err != nil {
 		t.Fatal(err)
@@ -45,34 +46,64 @@ func TestDatagramsOfATopic(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	now := time.Now()
-	whole := slices.Concat(template300, data300)
-	from := netip.MustParseAddrPort("192.0.2.250:2055")
-	for i, message := range [][]byte{
-		datagram.AppendEnvelope(nil, from, flow.TimeOf(now), datagram9(1, now, whole...)),
-		datagram.AppendEnvelope(nil, from, flow.TimeOf(now), datagram9(1, now, whole...)), // delivered again
-		datagram9(2, now, whole...),
-		datagram9(3, now, data300...), // its template is in another datagram
-	} {
-		if err := client.ProduceSync(t.Context(), &kgo.Record{Value: message}).FirstErr(); err != nil {
+	for i, m := range messages {
+		m.Timestamp = now.Add(time.Duration(i-len(messages)) * time.Second)
+		if err := client.ProduceSync(t.Context(), m).FirstErr(); err != nil {
 			t.Fatal(i, err)
 		}
 	}
+	return c
+}
+
+// Messages of a topic are datagrams in the envelope of a collector, or bare.
+func TestDatagramsOfATopic(t *testing.T) {
+	now := time.Now()
+	whole := slices.Concat(template300, data300)
+	enveloped := datagram.AppendEnvelope(nil, netip.MustParseAddrPort("192.0.2.250:2055"), flow.TimeOf(now), datagram9(1, now, whole...))
+	bare := func(sequence uint32, sets ...byte) *kgo.Record {
+		return &kgo.Record{Key: []byte("192.0.2.251"), Value: datagram9(sequence, now, sets...)}
+	}
+	other := bare(9, data300...)
+	other.Key = []byte("192.0.2.252") // of whom no template is known
+	c := datagramTopic(t, now,
+		&kgo.Record{Value: enveloped}, &kgo.Record{Value: enveloped}, // delivered again
+		bare(2, data300...), bare(3, whole...), // the template is behind its data
+		bare(4, data300...), other,
+	)
 	o := kafkaOptions(t, c.ListenAddrs())
 	o.Format, o.DataCenter, o.Stop = "datagram", "fra", "latest"
 	s := run(t, flows(), o)
-	if s.Read != 4 || s.Written != 2 || s.Duplicates != 1 || s.DeadLetters.ByReason["template"] != 1 {
+	if s.Read != 6 || s.Written != 4 || s.Duplicates != 1 || s.DeadLetters.ByReason["template"] != 1 {
 		t.Errorf("read %d, written %d, duplicates %d, dead letters %v", s.Read, s.Written, s.Duplicates, s.DeadLetters)
 	}
-	exporters := map[string]int{}
+	for name, want := range map[string]int64{"templates": 1, "parked": 2, "recovered": 1, "expired": 1} {
+		if s.Exporters[name] != want {
+			t.Errorf("%s: %d, want %d", name, s.Exporters[name], want)
+		}
+	}
+	exporters, ids := map[string]int{}, map[flow.ID]bool{}
 	for _, r := range storedRecords(t, o) {
 		exporters[r.Exporter.IP.String()]++
+		ids[r.ID] = true
 		if r.Format != "netflow9" || r.Source.Bytes != flow.N(256) || r.DataCenter != "fra" {
 			t.Errorf("%+v", r)
 		}
 	}
-	if exporters["192.0.2.250"] != 1 || len(exporters) != 2 {
+	if exporters["192.0.2.250"] != 1 || exporters["192.0.2.251"] != 3 || len(exporters) != 2 {
 		t.Errorf("exporters %v", exporters)
+	}
+
+	// A run that begins behind the template knows it.
+	later := kafkaOptions(t, c.ListenAddrs())
+	later.Format, later.Stop, later.Start = "datagram", "latest", now.Add(-2500*time.Millisecond).Format(time.RFC3339Nano)
+	s = run(t, flows(), later)
+	if s.Read != 2 || s.Written != 1 || s.DeadLetters.ByReason["template"] != 1 || s.Exporters["templates"] != 0 {
+		t.Errorf("read %d, written %d, dead letters %v, %v", s.Read, s.Written, s.DeadLetters, s.Exporters)
+	}
+	for _, r := range storedRecords(t, later) {
+		if !ids[r.ID] {
+			t.Errorf("%v has another id", r.ID)
+		}
 	}
 }
 

@@ -30,6 +30,7 @@ func (o *Options) kafkaOptions(now time.Time) (opts []kafkasource.Option, err er
 		kafkasource.Format(o.Format), kafkasource.DataCenter(o.DataCenter), kafkasource.Tenant(o.Tenant),
 		kafkasource.Header(o.Header), kafkasource.MaxMessage(o.MaxLine), kafkasource.Pattern(o.KafkaInputPattern),
 		kafkasource.OnExpired(o.KafkaExpired), kafkasource.Skew(o.Skew), kafkasource.MaxHold(o.MaxHold),
+		kafkasource.Exporter(o.KafkaExporter), kafkasource.Rewind(o.TemplateRewind),
 	}
 	if o.KafkaTLS || o.KafkaCA != "" {
 		opts = append(opts, kafkasource.TLS(o.KafkaCA))
