@@ -56,6 +56,12 @@ func init() {
 			s, err := strconv.ParseInt(string(f), 10, 64)
 			return flow.TimeOf(time.Unix(s, 0)), err == nil
 		},
+		Detect: func(head []byte) int {
+			if bytes.HasPrefix(head, []byte("17")) {
+				return 10
+			}
+			return 0
+		},
 	})
 	beam.RegisterDoFn(&rawSinkFn{})
 	beam.RegisterDoFn(&failSinkFn{})

@@ -109,6 +109,29 @@ func TestAGlobThatMatchesNothingIsAnErrorThatNamesIt(t *testing.T) {
 	}
 }
 
+// A declared format that the files are not of is said before a run starts.
+func TestAWrongFormatIsNamedBeforeTheStart(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "1.log.gz", gz(t, []byte("\ufeff#headed\na\n")))
+	write(t, dir, "2.log", []byte("1768478400 a\n"))
+	if err := Check([]string{dir + "/*.gz"}, Format("clocked")); err == nil || !strings.Contains(err.Error(), "1.log.gz") || !strings.Contains(err.Error(), "looks like headed") {
+		t.Errorf("%v", err)
+	}
+	if err := Check([]string{dir + "/*.log", dir + "/*.gz"}, Format("headed")); err == nil || !strings.Contains(err.Error(), "looks like clocked") || strings.Contains(err.Error(), ".gz") {
+		t.Errorf("%v", err)
+	}
+	write(t, dir, "3.txt", []byte("anything"))
+	write(t, dir, "4.txt.gz", gz(t, []byte("anything"))[:9]) // broken: the read says so
+	for _, opts := range [][]Option{{}, {Format("plain")}, {Format("clocked"), Header("#headed")}} {
+		if err := Check([]string{dir + "/1*", dir + "/3*"}, opts...); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := Check([]string{dir + "/3*", dir + "/4*"}, Format("clocked")); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAFileThatSeveralGlobsMatchIsReadOnce(t *testing.T) {
 	dir := t.TempDir()
 	path := write(t, dir, "a.log", []byte("a\n"))

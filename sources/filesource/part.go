@@ -66,34 +66,51 @@ func (c *config) openPart(ctx context.Context, f file, start, end int64) (*part,
 	return p, nil
 }
 
-func (p *part) open(ctx context.Context, start int64) error {
+// begun is a file of which the first bytes were read.
+type begun struct {
+	head   []byte
+	err    error // what ended them
+	stream io.Reader
+	how    compression
+}
+
+func (p *part) begin(ctx context.Context) (b begun, err error) {
 	stored, err := p.source(ctx, 0)
+	if err != nil {
+		return b, err
+	}
+	b.head, b.err = readHead(stored, make([]byte, 0, headBytes), magicBytes)
+	b.how = sniff(b.head)
+	b.stream = &headReader{head: b.head, err: b.err, rest: stored}
+	if b.how != plain {
+		p.whole, p.end = true, math.MaxInt64
+		z, done, err := p.c.decompressor(b.how, b.stream)
+		if err != nil {
+			return b, p.fail(err, 0, b.head)
+		}
+		p.close = append(p.close, done)
+		b.stream, b.head = z, make([]byte, 0, headBytes)
+	}
+	if b.how != plain || b.err == nil {
+		b.head, b.err = readHead(b.stream, b.head[:0], headBytes)
+	}
+	if b.err != nil && b.err != io.EOF && len(b.head) == 0 {
+		return b, p.fail(b.err, 0, b.head)
+	}
+	return b, nil
+}
+
+func (p *part) open(ctx context.Context, start int64) error {
+	b, err := p.begin(ctx)
 	if err != nil {
 		return err
 	}
-	head, err := readHead(stored, make([]byte, 0, headBytes), magicBytes)
-	how := sniff(head)
-	var stream io.Reader = &headReader{head: head, err: err, rest: stored}
-	if how != plain {
-		p.whole, p.end = true, math.MaxInt64
-		z, done, err := p.c.decompressor(how, stream)
-		if err != nil {
-			return p.fail(err, 0, head)
-		}
-		p.close = append(p.close, done)
-		stream, head = z, make([]byte, 0, headBytes)
+	head := b.head
+	body, err := p.readHeader(head, b.err)
+	if err != nil {
+		return err
 	}
-	if how != plain || err == nil {
-		head, err = readHead(stream, head[:0], headBytes)
-	}
-	if err != nil && err != io.EOF && len(head) == 0 {
-		return p.fail(err, 0, head)
-	}
-	body, err2 := p.readHeader(head, err)
-	if err2 != nil {
-		return err2
-	}
-	if how == plain && p.info.Open != nil {
+	if b.how == plain && p.info.Open != nil {
 		if err := p.container(ctx, head); err != nil {
 			return err
 		}
@@ -103,8 +120,8 @@ func (p *part) open(ctx context.Context, start int64) error {
 	}
 	var split flow.Splitter
 	if p.info.Learn != nil {
-		if p.learn, err2 = p.info.Learn(p.origin.Header); err2 != nil {
-			return p.failAs(flow.ReasonOf(err2, flow.ReasonFormat), err2, 0, head, p.file.Size)
+		if p.learn, err = p.info.Learn(p.origin.Header); err != nil {
+			return p.failAs(flow.ReasonOf(err, flow.ReasonFormat), err, 0, head, p.file.Size)
 		}
 		p.origin.Header = ""
 	}
@@ -115,16 +132,17 @@ func (p *part) open(ctx context.Context, start int64) error {
 	}
 	switch {
 	case start <= body:
-		p.cut = lineCutter{r: stream, max: p.c.MaxLine, buf: head, lo: int(body), hi: len(head), off: body, err: err, split: split}
+		p.cut = lineCutter{r: b.stream, max: p.c.MaxLine, buf: head, lo: int(body), hi: len(head), off: body, err: b.err, split: split}
 	case p.whole:
-		p.cut = lineCutter{r: stream, max: p.c.MaxLine, buf: head, lo: int(body), hi: len(head), off: body, err: err, split: split}
+		p.cut = lineCutter{r: b.stream, max: p.c.MaxLine, buf: head, lo: int(body), hi: len(head), off: body, err: b.err, split: split}
 		return p.skipTo(start)
 	default:
 		p.Close()
 		p.close = nil
 		// The line that starts before start is another part's, so this part begins after
 		// the first line end from start-1 on: at start itself if a line ends right there.
-		if stored, err = p.source(ctx, start-1); err != nil {
+		stored, err := p.source(ctx, start-1)
+		if err != nil {
 			return err
 		}
 		p.cut = lineCutter{r: stored, max: p.c.MaxLine, off: start - 1}

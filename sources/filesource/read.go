@@ -3,6 +3,7 @@
 package filesource
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -87,15 +88,42 @@ func Read(s beam.Scope, globs []string, opts ...Option) (raw, failures, counts b
 	return beam.ParDo3(s, &readFn{ranges: r}, files)
 }
 
-// Check says whether each glob matches a file that is there now, as one error for all
-// that is wrong. A launcher calls it before the job starts.
-func Check(globs []string) error {
+// Check says whether each glob matches a file that is there now, and where [Format] declares
+// a format, and [Header] no header, whether the first of its files looks like that and not like another one; as one error for all that is wrong. A
+// launcher calls it before the job starts.
+func Check(globs []string, opts ...Option) error {
+	c, err := newConfig(opts)
+	if err != nil {
+		return fmt.Errorf("filesource: %w", err)
+	}
+	ctx := context.Background()
 	var errs []error
 	for _, g := range globs {
-		_, err := expand(context.Background(), []string{g})
-		errs = append(errs, err)
+		files, err := expand(ctx, []string{g})
+		if errs = append(errs, err); err == nil && c.Format != "" && c.Header == "" {
+			errs = append(errs, c.checkFormat(ctx, files[0]))
+		}
 	}
 	return errors.Join(errs...)
+}
+
+// checkFormat says whether a file looks like another format and not at all like the declared one. That it
+// can't be read is for the read to say: it becomes a dead letter.
+func (c *config) checkFormat(ctx context.Context, f file) error {
+	p := &part{c: c, file: f}
+	defer p.Close()
+	b, err := p.begin(ctx)
+	if err != nil {
+		return nil
+	}
+	head := bytes.TrimPrefix(b.head, bom)
+	if info, _ := flow.FormatNamed(c.Format); info.Detect == nil || info.Detect(head) > 0 {
+		return nil
+	}
+	if other, err := flow.DetectFormat(head); err == nil {
+		return fmt.Errorf("filesource: %q is not of format %s, it looks like %s", f.Path, c.Format, other)
+	}
+	return nil
 }
 
 func checkGlob(glob string) error {

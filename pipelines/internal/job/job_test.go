@@ -352,6 +352,39 @@ func TestAllProblemsOfTheOptionsAreReportedAtOnce(t *testing.T) {
 	}
 }
 
+// Whatever is read as a wrong format, the launcher says what it looks like.
+func TestAWrongFormatNamesWhatTheInputLooksLike(t *testing.T) {
+	files, err := filepath.Glob("../../../transforms/parse/testdata/cases/*/*/input")
+	if err != nil || len(files) < 20 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	said := map[string]bool{}
+	for _, f := range files {
+		head, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		is, err := flow.DetectFormat(head)
+		if err != nil {
+			continue // of those that need a declared header
+		}
+		for _, declared := range flow.FormatNames() {
+			info, _ := flow.FormatNamed(declared)
+			o := small(t, f)
+			o.Format = declared
+			problems := fmt.Sprint(o.Validate())
+			if wrong := info.Detect != nil && info.Detect(head) == 0; wrong != strings.Contains(problems, "is not of format "+declared+", it looks like "+is) {
+				t.Errorf("%s as %s: %s", f, declared, problems)
+			} else if wrong {
+				said[is] = true
+			}
+		}
+	}
+	if len(said) < 12 {
+		t.Errorf("only of %v", said)
+	}
+}
+
 func TestTheConfigurationFileGivesWayToFlags(t *testing.T) {
 	config := filepath.Join(t.TempDir(), "flows.yaml")
 	if err := os.WriteFile(config, []byte("tenant: from-file\nshards: 4\nnetworks: [a.csv, b.csv]\n"), 0o600); err != nil {

@@ -103,7 +103,11 @@ func (o *Options) validateInput(add func(string, error), one func(string, string
 
 func (o *Options) validateFiles(add func(string, error)) {
 	if o.Watch == 0 && len(o.Input) > 0 {
-		add("input", filesource.Check(o.Input))
+		var opts []filesource.Option
+		if _, ok := flow.FormatNamed(o.Format); ok {
+			opts = append(opts, filesource.Format(o.Format), filesource.Header(o.Header))
+		}
+		add("input", filesource.Check(o.Input, opts...))
 	}
 	for _, in := range o.Input {
 		if _, err := filesystem.For(in); err != nil && o.Watch > 0 {
