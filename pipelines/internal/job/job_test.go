@@ -352,6 +352,50 @@ func TestAllProblemsOfTheOptionsAreReportedAtOnce(t *testing.T) {
 	}
 }
 
+// What both ends of a flow in a cloud report, and what was delivered twice, is stored once.
+func TestOfTwoReportersInACloudOneIsLeft(t *testing.T) {
+	gcp := func(reporter, id, end string) string {
+		return `{"insertId":"` + id + `","jsonPayload":{"bytes_sent":"17760","connection":{"dest_ip":"10.128.0.3","dest_port":8080,"protocol":6,"src_ip":"10.128.0.2","src_port":40000},` +
+			`"dest_instance":{"project_id":"example-2","vm_name":"api-1","zone":"us-central1-b"},"end_time":"` + end + `","packets_sent":"70","reporter":"` + reporter + `",` +
+			`"src_instance":{"project_id":"example-1","vm_name":"web-1","zone":"us-central1-a"},"start_time":"2026-01-15T12:00:01.1Z"},` +
+			`"logName":"projects/example-1/logs/compute.googleapis.com%2Fvpc_flows","timestamp":"2026-01-15T12:01:05.987654321Z"}`
+	}
+	aws := func(eni, from, to string) string {
+		return "2 123456789012 " + eni + " " + from + " " + to + " 6 10 840 1768478400 1768478459 ACCEPT OK"
+	}
+	for name, lines := range map[string][]string{
+		"gcp_vpc": {
+			gcp("SRC", "a1", "2026-01-15T12:00:59.1Z"), gcp("DEST", "a2", "2026-01-15T12:00:59.1001Z"), gcp("SRC", "a1", "2026-01-15T12:00:59.1Z"),
+			strings.NewReplacer("10.128.0.3", "10.128.0.2", "10.128.0.2", "10.128.0.3", "8080", "40000", "40000", "8080").Replace(gcp("SRC", "a3", "2026-01-15T12:00:59.1Z")), // the other direction
+		},
+		"aws_vpc": {
+			aws("eni-a", "10.0.0.5", "10.0.1.6 40000 443"), aws("eni-b", "10.0.0.5", "10.0.1.6 40000 443"), aws("eni-a", "10.0.0.5", "10.0.1.6 40000 443"),
+			aws("eni-a", "10.0.1.6", "10.0.0.5 443 40000"), aws("eni-b", "10.0.1.6", "10.0.0.5 443 40000"),
+		},
+	} {
+		input := filepath.Join(t.TempDir(), "log")
+		if err := os.WriteFile(input, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		o := small(t, input)
+		o.Format, o.Observations = name, "first"
+		s := run(t, flows(), o)
+		if s.Read != int64(len(lines)) || s.Written != 2 || s.Duplicates != s.Read-2 || s.DeadLetters.Total != 0 {
+			t.Errorf("%s: read %d, written %d, duplicates %d, dead letters %v", name, s.Read, s.Written, s.Duplicates, s.DeadLetters)
+		}
+		conversations := map[string]bool{}
+		for _, r := range storedRecords(t, o) {
+			conversations[r.CommunityID+" "+r.Source.IP.String()] = true
+			if r.Observation != "winner" {
+				t.Errorf("%s: %+v", name, r)
+			}
+		}
+		if len(conversations) != 2 {
+			t.Errorf("%s: %v", name, conversations)
+		}
+	}
+}
+
 // Whatever is read as a wrong format, the launcher says what it looks like.
 func TestAWrongFormatNamesWhatTheInputLooksLike(t *testing.T) {
 	files, err := filepath.Glob("../../../transforms/parse/testdata/cases/*/*/input")
