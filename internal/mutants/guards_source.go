@@ -19,8 +19,8 @@ var sourceGuards = []guard{
 		name: "filesource/range-start",
 		why:  "a line that begins right where a range begins is lost",
 		file: "sources/filesource/part.go",
-		old:  "stored, err = p.source(ctx, start-1); err != nil {\n			return err\n		}\n		p.cut = lineCutter{r: stored, max: p.c.MaxLine, off: start - 1}",
-		new:  "stored, err = p.source(ctx, start); err != nil {\n			return err\n		}\n		p.cut = lineCutter{r: stored, max: p.c.MaxLine, off: start}",
+		old:  "stored, err := p.source(ctx, start-1)\n		if err != nil {\n			return err\n		}\n		p.cut = lineCutter{r: stored, max: p.c.MaxLine, off: start - 1}",
+		new:  "stored, err := p.source(ctx, start)\n		if err != nil {\n			return err\n		}\n		p.cut = lineCutter{r: stored, max: p.c.MaxLine, off: start}",
 		test: "TestEachLineIsReadOnceHoweverTheRunnerSplits",
 	}, {
 		name: "filesource/header-of-each-range",

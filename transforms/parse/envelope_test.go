@@ -85,6 +85,17 @@ func TestLinesInEnvelopesAreTheirLines(t *testing.T) {
 	}
 }
 
+func TestEnvelopesThatAreNotOpened(t *testing.T) {
+	in := rawBatch("canopus", canopusLine, "<134>1 2026-01-15T12:00:00Z host app 7 - - "+canopusLine)
+	if out, _ := newFn(t, parseFn{}).parse(&in); len(out.Records) != 2 {
+		t.Fatalf("%d records", len(out.Records))
+	}
+	out, bad := newFn(t, parseFn{Bare: true}).parse(&in)
+	if len(out.Records) != 1 || len(bad) != 1 || bad[0].Data != string(in.Records[1].Data) {
+		t.Errorf("%d records, %v", len(out.Records), bad)
+	}
+}
+
 func TestDeadLettersOfEnvelopesHoldAllBytes(t *testing.T) {
 	broken := strings.Replace(canopusLine, "203.0.113.10", "203.0.113.999", 1)
 	lines := []string{

@@ -27,6 +27,7 @@ type options struct {
 	keepOriginal bool
 	revision     int64
 	communityID  bool
+	bare         bool
 }
 
 const (
@@ -87,6 +88,15 @@ func CommunityID(on bool) Option {
 	}
 }
 
+// Envelopes says whether a record that can't be read is tried once more as the line that a shipper
+// put an envelope around. Default: true.
+func Envelopes(on bool) Option {
+	return func(o *options) error {
+		o.bare = !on
+		return nil
+	}
+}
+
 // Records parses a PCollection<flow.RawBatch> into records, PCollection<flow.Batch>, and
 // dead letters, PCollection<flow.FailureBatch>. A batch keeps its order and its watermark.
 // Its format is the one that its origin names, or the one detected from its header and
@@ -109,7 +119,7 @@ func Records(s beam.Scope, raw beam.PCollection, opts ...Option) (batches, failu
 	}
 	return beam.ParDo3(s, &parseFn{
 		MaxBytes: o.maxBytes, Steps: flow.EncodeSteps(o.steps), KeepOriginal: o.keepOriginal,
-		Revision: o.revision, CommunityID: o.communityID,
+		Revision: o.revision, CommunityID: o.communityID, Bare: o.bare,
 	}, raw)
 }
 
@@ -126,6 +136,7 @@ type parseFn struct {
 	KeepOriginal bool
 	Revision     int64
 	CommunityID  bool
+	Bare         bool // envelopes are not opened
 
 	steps    *flow.Steps
 	decoders map[decoderKey]decoders
@@ -234,7 +245,7 @@ func (f *parseFn) parse(in *flow.RawBatch) (flow.Batch, []flow.Failure) {
 		stamp(r, format, &in.Origin, raw, in.Position(i))
 		outcome, err := dec.one.Decode(data, r)
 		text := data
-		if err != nil {
+		if err != nil && !f.Bare {
 			var bare flow.Record
 			stamp(&bare, format, &in.Origin, raw, in.Position(i))
 			outcome, text, err = f.decodeInside(dec.one, data, r, bare, err)

@@ -34,7 +34,7 @@ func (o *Options) Build(s beam.Scope, in Input, now time.Time, to totals) error 
 		return err
 	}
 	records, bad, n := parse.Records(s, in.Raw,
-		parse.Then(bounds), parse.KeepOriginal(o.KeepOrigin), parse.Revision(o.Revision))
+		parse.Then(bounds), parse.KeepOriginal(o.KeepOrigin), parse.Revision(o.Revision), parse.Envelopes(o.Envelopes))
 	failures = append(failures, bad)
 	count(n)
 

@@ -41,6 +41,7 @@ type Options struct {
 	Tenant      string        `flag:"tenant" group:"Input" help:"tenant of the input"`
 	Watch       time.Duration `flag:"watch" default:"0s" group:"Input" template:"streaming" help:"follow the input for new files, looking this often (0: read what is there and end)"`
 	MaxLine     int           `flag:"max_line" default:"1048576" group:"Input" help:"longest line in bytes; a longer one becomes a dead letter with its first bytes and a hash"`
+	Envelopes   bool          `flag:"envelopes" default:"true" group:"Input" help:"also read lines inside of what a shipper puts around them: Filebeat, Logstash, Fluent Bit, Fluentd, Docker, syslog"`
 	MinTime     string        `flag:"min_event_time" default:"2000-01-01T00:00:00Z" group:"Input" help:"earliest event time; what is older becomes a dead letter (streams: unless it is given, a week before the record came)"`
 	MaxTime     string        `flag:"max_event_time" group:"Input" help:"latest event time (default: one day after the start of the run; streams: an hour after the record came)"`
 	Revision    int64         `flag:"revision" default:"0" group:"Input" help:"revision stamped on each record; raise it when a parser or a table was corrected"`
