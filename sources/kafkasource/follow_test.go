@@ -139,8 +139,14 @@ func finished(w *worker) func() bool {
 func TestWhatIsNeededOfBefore(t *testing.T) {
 	b := newBroker(t, map[string]int{"flows": 1})
 	b.send(lesson()...)
+	readsTheSameWithRestarts(t, b.addrs(), "flows")
+}
+
+// readsTheSameWithRestarts reads a topic that has the lesson.
+func readsTheSameWithRestarts(t *testing.T, brokers []string, topic string) {
+	t.Helper()
 	opts := []Option{Format("taught"), Rewind(time.Hour), BatchSize(7, 1<<20), StopLatest()}
-	w := newWorker(t, b.addrs(), []string{"flows"}, opts...)
+	w := newWorker(t, brokers, []string{topic}, opts...)
 	w.discover()
 	w.until("all is read", finished(w))
 	want := w.records(t)
@@ -163,7 +169,7 @@ func TestWhatIsNeededOfBefore(t *testing.T) {
 	}
 
 	for _, every := range []int{1, 3, 10} {
-		again := newWorker(t, b.addrs(), []string{"flows"}, append(opts, Checkpoint(7, time.Second))...)
+		again := newWorker(t, brokers, []string{topic}, append(opts, Checkpoint(7, time.Second))...)
 		again.discover()
 		n, read := 0, int64(0)
 		again.until("all is read, with restarts", func() bool {

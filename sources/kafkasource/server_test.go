@@ -40,6 +40,25 @@ func realTopic(t *testing.T, brokers []string, partitions int32) string {
 	}
 }
 
+// A real broker finds the messages of a time as the one in the process does.
+func TestServerWhatIsNeededOfBefore(t *testing.T) {
+	brokers := strings.Split(testenv.Server(t, "FLOWBEAM_KAFKA"), ",")
+	topic := realTopic(t, brokers, 1)
+	c, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	records := lesson()
+	for i, r := range records {
+		r.Topic, r.Timestamp = topic, time.Now().Add(time.Duration(i-len(records))*time.Minute)
+		if err := c.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	readsTheSameWithRestarts(t, brokers, topic)
+}
+
 // Every compression, and transactions that were committed and aborted: what a real broker
 // has is read once, to the end, also where a partition ends with a marker.
 func TestServerMessagesOfAllCodecsAndOfTransactions(t *testing.T) {
