@@ -674,13 +674,10 @@ func FuzzCanopusAvro(f *testing.F) {
 	}
 	fingerprint := singleObject(f, canopusSchema, "")
 	f.Fuzz(func(t *testing.T, header, message string) {
-		if strings.Contains(header, "http") {
-			return // it asks nobody
+		if strings.Contains(header, "http") || trim(message) == "" {
+			return // it asks nobody, and counts no blank lines
 		}
 		out, bad, err := parseAvro(t, header, message, message)
-		if trim(message) == "" {
-			return
-		}
 		if err != nil || len(out.Records) == 1 {
 			t.Fatalf("%d records, %v, %v", len(out.Records), bad, err)
 		}
