@@ -44,6 +44,7 @@ const registryLine = "#registry "
 func (h AvroHeader) Text() (string, error) {
 	var b strings.Builder
 	var errs []error
+	ids := map[int32]bool{}
 	r := schemaregistry.Registry{URL: h.Registry, User: h.User, Password: h.Password, Token: h.Token, CA: h.CA}
 	if r != (schemaregistry.Registry{}) {
 		if err := r.Check(); err != nil {
@@ -61,7 +62,10 @@ func (h AvroHeader) Text() (string, error) {
 			errs = append(errs, fmt.Errorf("schema %d: no JSON: %w", i+1, err))
 			continue
 		}
-		if s.ID < 0 {
+		if s.ID != 0 && ids[s.ID] {
+			errs = append(errs, fmt.Errorf("two schemas have the id %d", s.ID))
+		}
+		if ids[s.ID] = true; s.ID < 0 {
 			errs = append(errs, fmt.Errorf("schema %d: %d is no id", i+1, s.ID))
 		}
 		if s.ID != 0 {
@@ -119,7 +123,8 @@ func avroSchemasOf(header string) *avroSchemas {
 	return s
 }
 
-// newAvroSchemas reads a header. Schemas may be written over many lines.
+// newAvroSchemas reads a header. Schemas may be written over many lines. Of two of one id, and of
+// two registries, the first is taken: a replay puts what is right before what was.
 func newAvroSchemas(header string) *avroSchemas {
 	s := &avroSchemas{byFingerprint: map[uint64]*canopusPlan{}, byID: map[int32]*canopusPlan{}}
 	var before []string
@@ -141,13 +146,17 @@ func newAvroSchemas(header string) *avroSchemas {
 	return s
 }
 
-func (s *avroSchemas) readRegistry(text string) (err error) {
+func (s *avroSchemas) readRegistry(text string) error {
 	var r schemaregistry.Registry
 	if json.Unmarshal([]byte(text), &r) != nil {
 		return errors.New("the line of the registry is no JSON")
 	}
-	if s.registry, err = schemaregistry.Open(r); err != nil {
+	c, err := schemaregistry.Open(r)
+	if err != nil {
 		return fmt.Errorf("registry: %w", err)
+	}
+	if s.registry == nil {
+		s.registry = c
 	}
 	return nil
 }
@@ -183,14 +192,13 @@ func (s *avroSchemas) add(id int32, text string, before []string) error {
 	}
 	p := newCanopusPlan(schema)
 	s.plans = append(s.plans, p)
-	s.byFingerprint[schema.Fingerprint] = p
+	if s.byFingerprint[schema.Fingerprint] == nil {
+		s.byFingerprint[schema.Fingerprint] = p
+	}
 	if s.byFingerprint[schema.Other] == nil {
 		s.byFingerprint[schema.Other] = p
 	}
-	if id != 0 {
-		if s.byID[id] != nil {
-			return fmt.Errorf("two schemas have the id %d", id)
-		}
+	if id != 0 && s.byID[id] == nil {
 		s.byID[id] = p
 	}
 	return nil
