@@ -167,3 +167,46 @@ func FuzzContainer(f *testing.F) {
 		}
 	})
 }
+
+// Data of a file are found in their blocks, beside the library, which decodes them.
+func BenchmarkContainer(b *testing.B) {
+	rows := make([]row, 10_000)
+	for i := range rows {
+		rows[i] = row{int64(i) << 20, strings.Repeat("x", i%40)}
+	}
+	f := file(b, ocf.Snappy, 1000, rows...)
+	perRow := func(b *testing.B) {
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(rows)), "ns/row")
+	}
+	b.Run("data", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			c, err := open(f)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for range rows {
+				if _, err := c.Next(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+		perRow(b)
+	})
+	b.Run("struct by hamba/avro", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			d, err := ocf.NewDecoder(bytes.NewReader(f))
+			if err != nil {
+				b.Fatal(err)
+			}
+			for d.HasNext() {
+				var r row
+				if err := d.Decode(&r); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+		perRow(b)
+	})
+}

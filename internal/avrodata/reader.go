@@ -44,7 +44,7 @@ func (r *Reader) fail(format string, args ...any) {
 	r.s = r.s[:r.i] // nothing is left
 }
 
-// Long reads an int or a long.
+// Long reads a long.
 func (r *Reader) Long() int64 {
 	if r.i < len(r.s) {
 		if b := r.s[r.i]; b < 0x80 {
@@ -83,6 +83,14 @@ func (r *Reader) Int() int64 {
 		return 0
 	}
 	return v
+}
+
+// Integer reads an int or a long, as the type says.
+func (r *Reader) Integer(n *Node) int64 {
+	if n.Kind == Int {
+		return r.Int()
+	}
+	return r.Long()
 }
 
 // Take reads n bytes as they are.
@@ -209,10 +217,8 @@ func (r *Reader) skip(n *Node, depth int) {
 	case Null:
 	case Boolean:
 		r.Boolean()
-	case Int:
-		r.Int()
-	case Long:
-		r.Long()
+	case Int, Long:
+		r.Integer(n)
 	case Float:
 		r.Take(4)
 	case Double:

@@ -123,12 +123,7 @@ func (r *Reader) checkUTF8(s string) {
 }
 
 func (r *Reader) number(b []byte, n *Node) ([]byte, Text) {
-	var v int64
-	if n.Kind == Int {
-		v = r.Int()
-	} else {
-		v = r.Long()
-	}
+	v := r.Integer(n)
 	const zone, local = time.RFC3339Nano, "2006-01-02T15:04:05.999999999"
 	at := func(t time.Time, layout string) ([]byte, Text) {
 		if y := t.UTC().Year(); y < 0 || y > 9999 {

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -15,14 +16,14 @@ import (
 	"github.com/flowbeam/flowbeam/internal/schemaregistry/registrytest"
 )
 
-// open is a client that gives up soon.
+// open is a client that tries again at once, and gives up on credentials soon.
 func open(t testing.TB, r Registry) *Client {
 	t.Helper()
 	c, err := Open(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.policy = delivery.Policy{Base: time.Millisecond, Cap: 2 * time.Millisecond, Deadline: 50 * time.Millisecond, Auth: 20 * time.Millisecond}
+	c.policy = delivery.Policy{Base: time.Millisecond, Cap: 2 * time.Millisecond, Deadline: time.Minute, Auth: 20 * time.Millisecond}
 	return c
 }
 
@@ -30,6 +31,7 @@ func TestAnOutageIsNoAnswer(t *testing.T) {
 	s := registrytest.New(t, false)
 	s.Add(7, "flows", `"long"`)
 	c := open(t, Registry{URL: s.URL + "/"})
+	c.policy.Deadline = 100 * time.Millisecond
 	for name, f := range map[string]func(*http.Request) (int, string){
 		"500":                       func(*http.Request) (int, string) { return 500, `{"error_code":50001,"message":"store"}` },
 		"503 with a page":           func(*http.Request) (int, string) { return 503, "<html>busy</html>" },
@@ -51,6 +53,7 @@ func TestAnOutageIsNoAnswer(t *testing.T) {
 		}
 	}
 	s.Fail(nil) // and it recovers
+	c.policy.Deadline = time.Minute
 	if got, err := c.Schema(t.Context(), 7); err != nil || got.Text != `"long"` || c.Known(7) != got {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -74,7 +77,9 @@ func TestARequestIsTriedAgain(t *testing.T) {
 func TestAServerThatIsNotThere(t *testing.T) {
 	s := httptest.NewServer(http.NotFoundHandler())
 	s.Close()
-	if got, err := open(t, Registry{URL: s.URL}).Schema(t.Context(), 7); err == nil {
+	c := open(t, Registry{URL: s.URL})
+	c.policy.Deadline = 20 * time.Millisecond
+	if got, err := c.Schema(t.Context(), 7); err == nil {
 		t.Errorf("%+v", got)
 	}
 }
@@ -147,7 +152,6 @@ func TestAnAskerThatGoesLeavesTheOthers(t *testing.T) {
 		return 0, ""
 	})
 	c := open(t, Registry{URL: s.URL})
-	c.policy.Deadline = time.Minute
 	ctx, cancel := context.WithCancel(t.Context())
 	first := make(chan error, 1)
 	go func() {
@@ -167,7 +171,7 @@ func TestAnAskerThatGoesLeavesTheOthers(t *testing.T) {
 		if n == 2 {
 			break
 		}
-		time.Sleep(time.Millisecond)
+		runtime.Gosched()
 	}
 	cancel()
 	if err := <-first; err == nil {

@@ -39,8 +39,6 @@ import (
 // values.
 type canopusAvro struct {
 	schemas *avroSchemas
-	last    *canopusPlan // of the message before
-	lastID  int32
 	ext     extension.Block
 	text    []byte // scratch
 }
@@ -189,36 +187,34 @@ func canopusWants(to canopusField) string {
 }
 
 // find takes a message apart. The error is that of a message which can't be read.
-func (d *canopusAvro) find(data string) (p *canopusPlan, datum string, err error) {
-	single := avrodata.IsSingleObject(data)
-	var fingerprint uint64
-	var id int32
-	if single {
-		fingerprint, datum, err = avrodata.SingleObject(data)
-	} else {
-		id, datum, err = avrodata.Confluent(data)
+func (s *avroSchemas) find(data string) (p *canopusPlan, datum string, err error) {
+	if avrodata.IsSingleObject(data) {
+		fingerprint, datum, err := avrodata.SingleObject(data)
+		switch {
+		case err != nil:
+			return nil, "", err
+		case s.err != nil:
+			return nil, "", flow.Reject(flow.ReasonFormat, "header: %w", s.err)
+		}
+		if p = s.byFingerprint[fingerprint]; p == nil {
+			return nil, "", flow.Reject(flow.ReasonSchema, "no schema of fingerprint %s is declared", avrodata.FingerprintText(fingerprint))
+		}
+		return p, datum, p.err
 	}
-	switch s := d.schemas; {
+	id, datum, err := avrodata.Confluent(data)
+	switch {
 	case err != nil:
 		return nil, "", err
 	case s.err != nil:
 		return nil, "", flow.Reject(flow.ReasonFormat, "header: %w", s.err)
-	case single:
-		if p = s.byFingerprint[fingerprint]; p == nil {
-			return nil, "", flow.Reject(flow.ReasonSchema, "no schema of fingerprint %s is declared", avrodata.FingerprintText(fingerprint))
-		}
-	case d.last != nil && d.lastID == id:
-		p = d.last
-	default:
-		if p, err = s.ofID(id); err != nil {
-			return nil, "", err
-		}
-		d.last, d.lastID = p, id
 	}
-	if p.err != nil && !single {
+	if p, err = s.ofID(id); err != nil {
+		return nil, "", err
+	}
+	if p.err != nil {
 		return nil, "", fmt.Errorf("schema id %d: %w", id, p.err)
 	}
-	return p, datum, p.err
+	return p, datum, nil
 }
 
 // ofID finds the plan of a registry's id.
@@ -276,7 +272,7 @@ func prepareCanopus(ctx context.Context, header string, records []flow.Raw) erro
 
 // decode reads a message.
 func (d *canopusAvro) decode(data string, r *flow.Record) error {
-	p, datum, err := d.find(data)
+	p, datum, err := d.schemas.find(data)
 	if err != nil {
 		return err
 	}
@@ -324,7 +320,7 @@ func (d *canopusAvro) column(rd *avrodata.Reader, c *canopusColumn, n *avrodata.
 	}
 	switch c.to {
 	case canopusTime:
-		r.EventTime, err = d.time(rd, c.name, n)
+		r.EventTime, err = canopusAvroTime(rd, c.name, n)
 	case canopusUser:
 		r.UserID, err = d.string(rd, c.name, n)
 	case canopusClient:
@@ -416,7 +412,7 @@ func (d *canopusAvro) address(rd *avrodata.Reader, name string, n *avrodata.Node
 func (d *canopusAvro) number(rd *avrodata.Reader, n *avrodata.Node) string {
 	switch n.Kind {
 	case avrodata.Int, avrodata.Long:
-		d.text = strconv.AppendInt(d.text[:0], rd.Long(), 10)
+		d.text = strconv.AppendInt(d.text[:0], rd.Integer(n), 10)
 	case avrodata.Float:
 		d.text = strconv.AppendFloat(d.text[:0], float64(rd.Float()), 'f', -1, 32)
 	case avrodata.Double:
@@ -431,7 +427,7 @@ func (d *canopusAvro) number(rd *avrodata.Reader, n *avrodata.Node) string {
 
 func (d *canopusAvro) count(rd *avrodata.Reader, name string, n *avrodata.Node) (flow.Int, error) {
 	if n.Kind == avrodata.Long || n.Kind == avrodata.Int {
-		v := rd.Long()
+		v := rd.Integer(n)
 		if v >= 0 {
 			return flow.N(v), nil
 		}
@@ -487,8 +483,8 @@ func (d *canopusAvro) ratio(rd *avrodata.Reader, name string, n *avrodata.Node) 
 	return ratio(name, d.number(rd, n))
 }
 
-// time reads the event time.
-func (d *canopusAvro) time(rd *avrodata.Reader, name string, n *avrodata.Node) (flow.Time, error) {
+// canopusAvroTime reads the event time.
+func canopusAvroTime(rd *avrodata.Reader, name string, n *avrodata.Node) (flow.Time, error) {
 	if n.Kind == avrodata.String {
 		return timestamp(name, rd.Bytes())
 	}
@@ -508,7 +504,7 @@ func (d *canopusAvro) time(rd *avrodata.Reader, name string, n *avrodata.Node) (
 		ns, err := nanoseconds(name, text, scale)
 		return flow.Time(ns), err
 	}
-	v := rd.Long()
+	v := rd.Integer(n)
 	unit := int64(1)
 	switch n.Logical {
 	case avrodata.Date:
@@ -551,8 +547,7 @@ func noEpoch(name, text string) error {
 
 // canopusAvroTimestamp reads no more of a message than what is before its timestamp.
 func canopusAvroTimestamp(header, data string) (flow.Time, bool) {
-	d := canopusAvro{schemas: avroSchemasOf(header)}
-	p, datum, err := d.find(data)
+	p, datum, err := avroSchemasOf(header).find(data)
 	if err != nil {
 		return 0, false
 	}
@@ -570,7 +565,7 @@ func canopusAvroTimestamp(header, data string) (flow.Time, bool) {
 	if !canopusReads(canopusTime, n) {
 		return 0, false
 	}
-	t, err := d.time(&rd, c.name, n)
+	t, err := canopusAvroTime(&rd, c.name, n)
 	return t, err == nil && rd.Err() == nil && t != 0
 }
 

@@ -112,7 +112,7 @@ func expectProbe(t *testing.T, s *Summary, more map[string]int64) {
 // quickRegistry is a registry of which requests give up soon.
 func quickRegistry(t *testing.T) *registrytest.Server {
 	old := schemaregistry.Policy
-	schemaregistry.Policy = delivery.Policy{Base: time.Millisecond, Cap: 10 * time.Millisecond, Deadline: 100 * time.Millisecond, Auth: 50 * time.Millisecond}
+	schemaregistry.Policy = delivery.Policy{Base: time.Millisecond, Cap: 10 * time.Millisecond, Deadline: 2 * time.Second, Auth: 50 * time.Millisecond}
 	t.Cleanup(func() { schemaregistry.Policy = old })
 	return registrytest.New(t, false)
 }
