@@ -53,7 +53,7 @@ var avroGuards = []guard{
 	}, {
 		name: "avro/own-name-before-alias",
 		why:  "a field's value goes to another one that was renamed from its name",
-		file: "transforms/parse/canopus_avro.go",
+		file: "transforms/parse/canopus_avro_plan.go",
 		old:  "to == canopusExtension && alias != canopusExtension && !taken[alias]",
 		new:  "to == canopusExtension && alias != canopusExtension",
 		test: "TestCanopusAvroEvolvesByName",
