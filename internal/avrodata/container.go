@@ -90,15 +90,16 @@ func (c *Container) Schema() *Schema { return c.schema }
 // meta reads the map of bytes in the head.
 func (c *Container) meta() (map[string]string, error) {
 	meta := map[string]string{}
-	total := 0
+	left := int64(maxMeta)
 	bytesOf := func() (string, error) {
 		n, err := c.long()
 		if err != nil {
 			return "", err
 		}
-		if total += int(min(max(n, 0), maxMeta)); n < 0 || total > maxMeta {
-			return "", fmt.Errorf("a length of %d, all may have %d bytes", n, maxMeta)
+		if n < 0 || n > left {
+			return "", fmt.Errorf("a length of %d, where all may have %d bytes", n, maxMeta)
 		}
+		left -= n
 		b := make([]byte, n)
 		_, err = io.ReadFull(c.r, b)
 		return string(b), cutOff(err)

@@ -113,6 +113,11 @@ func TestBrokenFilesEndWithAnError(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, change.want)
 		}
 	}
+	for _, n := range []int64{-1, maxMeta + 1, 1 << 62} { // of a key in the head
+		if _, err := all(t, []byte("Obj\x01\x02"+encode(t, `"long"`, n))); err == nil || !strings.Contains(err.Error(), "a length of") {
+			t.Errorf("a key of %d bytes: %v", n, err)
+		}
+	}
 	marker := bytes.Clone(whole)
 	marker[len(marker)-1] ^= 1
 	if got, err := all(t, marker); err == nil || len(got) != 2 {
