@@ -6,6 +6,7 @@
 package avrodata
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -134,7 +135,7 @@ type Schema struct {
 
 // The limits of a schema. They bound what a stranger's schema can ask of memory and stack.
 const (
-	MaxSchemaBytes = 1 << 20
+	MaxSchemaBytes = 256 << 10 // the library takes the square of it in time
 	maxSchemaDepth = 64
 	maxFixed       = 1 << 20 // bytes
 	maxScale       = 4 << 10
@@ -154,7 +155,7 @@ func Parse(text string, others ...string) (s *Schema, err error) {
 		if len(t) > MaxSchemaBytes {
 			return nil, fmt.Errorf("a schema of %d bytes: the limit is %d", len(t), MaxSchemaBytes)
 		}
-		if parsed, err = avro.ParseBytesWithCache([]byte(t), "", &cache); err != nil {
+		if parsed, err = avro.ParseBytesWithCache(withoutDefaults(t), "", &cache); err != nil {
 			return nil, errors.New(strings.TrimPrefix(err.Error(), "avro: "))
 		}
 	}
@@ -166,6 +167,44 @@ func Parse(text string, others ...string) (s *Schema, err error) {
 	s = &Schema{Root: root, Fingerprint: checksum(canonical(nil, root, map[*Node]bool{}))}
 	s.Other = checksum([]byte(parsed.String()))
 	return s, nil
+}
+
+// withoutDefaults takes the defaults of fields out of a schema: a reader by the writer's schema has no
+// use for them, and the library refuses schemas with wrong ones, such as a null for
+// ["string", "null"], which older writers let pass.
+func withoutDefaults(text string) []byte {
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	var v any
+	if d.Decode(&v) != nil || d.More() {
+		return []byte(text)
+	}
+	dropDefaults(v)
+	b, err := json.Marshal(v)
+	if err != nil {
+		return []byte(text)
+	}
+	return b
+}
+
+func dropDefaults(v any) {
+	switch v := v.(type) {
+	case []any:
+		for _, e := range v {
+			dropDefaults(e)
+		}
+	case map[string]any:
+		if fields, ok := v["fields"].([]any); ok {
+			for _, f := range fields {
+				if f, ok := f.(map[string]any); ok {
+					delete(f, "default")
+				}
+			}
+		}
+		for _, e := range v {
+			dropDefaults(e)
+		}
+	}
 }
 
 func checksum(text []byte) uint64 {

@@ -91,6 +91,16 @@ func TestSchemasThatAreRefused(t *testing.T) {
 	}
 }
 
+// Defaults are for readers with another schema: a wrong one says nothing of the data.
+func TestWrongDefaultsAreNoMatter(t *testing.T) {
+	field := `{"type":"record","name":"R","fields":[{"name":"a","type":{"type":"record","name":"S","fields":[{"name":"default","type":["string","null"]DEFAULT}]}DEFAULT}]}`
+	want := mustParse(t, strings.ReplaceAll(field, "DEFAULT", ""))
+	got, err := Parse(strings.ReplaceAll(field, "DEFAULT", `,"default":null`))
+	if err != nil || got.Fingerprint != want.Fingerprint || got.Other != want.Other || got.Root.Fields[0].Node.Fields[0].Name != "default" {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 func TestLogicalTypesThatDoNotFitAreLeftOut(t *testing.T) {
 	for text, want := range map[string]Logical{
 		`{"type":"long","logicalType":"timestamp-nanos"}`:                                    TimestampNanos,

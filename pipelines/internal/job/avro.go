@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/flowbeam/flowbeam/internal/avrodata"
 	"github.com/flowbeam/flowbeam/internal/filesystem"
 	"github.com/flowbeam/flowbeam/transforms/parse"
 )
@@ -63,7 +64,7 @@ func (o *Options) avroSchemas() (out []parse.AvroSchema, err error) {
 }
 
 // maxSchemaFile is the longest file of a schema that is read, in bytes.
-const maxSchemaFile = 1 << 20
+const maxSchemaFile = avrodata.MaxSchemaBytes
 
 // readWhole reads a small file of any storage.
 func readWhole(path string) (string, error) {
