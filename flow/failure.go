@@ -18,6 +18,7 @@ const (
 	ReasonOversize  Reason = "oversize"   // longer than the cap: kept with a prefix and a hash
 	ReasonEncoding  Reason = "encoding"   // not UTF-8 where the format asks for it
 	ReasonFormat    Reason = "format"     // no format fits, or not the declared one
+	ReasonSchema    Reason = "schema"     // the schema it was written with is not known, or can't be used
 	ReasonCorrupt   Reason = "corrupt"    // the container is broken: bad gzip, cut Avro file
 	ReasonBomb      Reason = "bomb"       // decompresses beyond the cap
 	ReasonStep      Reason = "step"       // a Step failed

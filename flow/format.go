@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/netip"
@@ -38,6 +39,12 @@ type FormatInfo struct {
 	// records have to be taken; nil where this one is none. Records are then numbered: their
 	// offset is their number. An error is that of a broken file. nil: none ever is.
 	Open func(head []byte, r io.ReaderAt, size int64) (Container, error)
+	// Prepare makes that records of a header can be read, where something is needed that is neither
+	// in them nor in the header, such as a schema that a registry has. Whoever calls Timestamp, or
+	// decodes, calls it first, once for a batch: it is cheap where nothing is new. An error is of
+	// the world and no record's fault: the bundle fails, and the runner tries it again. nil: nothing
+	// is ever needed.
+	Prepare func(ctx context.Context, header string, records []Raw) error
 	// Timestamp reads a raw record's event time cheaply, without parsing the rest: a
 	// streaming source makes its watermark of it. ok is false where there is none. Of a unit
 	// of several records it is the earliest.

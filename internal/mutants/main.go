@@ -40,7 +40,7 @@ func (g *guard) pkg() string { return "./" + g.file[:strings.LastIndexByte(g.fil
 // guards are all of them.
 func guards() []guard {
 	return slices.Concat(
-		bigqueryGuards, collectGuards, elasticGuards, flowGuards, kafkaSourceGuards, logSinkGuards, objectStoreGuards, pipelineGuards, pubsubSourceGuards, runnerGuards, sinkGuards, sourceGuards, transformGuards, windowingGuards, wireGuards,
+		avroGuards, bigqueryGuards, collectGuards, elasticGuards, flowGuards, kafkaSourceGuards, logSinkGuards, objectStoreGuards, pipelineGuards, pubsubSourceGuards, runnerGuards, sinkGuards, sourceGuards, transformGuards, windowingGuards, wireGuards,
 	)
 }
 

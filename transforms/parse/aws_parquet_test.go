@@ -14,7 +14,7 @@ import (
 )
 
 // parquetBatch is what a file source makes of a Parquet file.
-func parquetBatch(t *testing.T, data []byte) flow.RawBatch {
+func parquetBatch(t testing.TB, data []byte) flow.RawBatch {
 	t.Helper()
 	name, err := flow.DetectFormat(data)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/hamba/avro/v2"
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/flowbeam/flowbeam/flow"
@@ -40,6 +41,22 @@ func BenchmarkCanopus(b *testing.B) {
 	benchFormat(b, "canopus", lines)
 	benchOther(b, "struct by encoding/json/v2", lines, func(l []byte) error { var r flat; return jsonv2.Unmarshal(l, &r) })
 	benchOther(b, "struct by encoding/json", lines, func(l []byte) error { var r flat; return json.Unmarshal(l, &r) })
+}
+
+// Messages in Confluent's wire format, beside the library's decoding of what is in them into a
+// struct, which makes neither addresses nor ids.
+func BenchmarkCanopusAvro(b *testing.B) {
+	header := declared(b, AvroSchema{ID: 7, JSON: canopusSchema})
+	lines := make([][]byte, benchRecords)
+	for i := range lines {
+		lines[i] = []byte(confluent(7, datumOf(b, canopusSchema, canopusRowOf(fmt.Sprintf("user%05d", i)))))
+	}
+	benchRecordsOf(b, "canopus", header, lines)
+	schema := avro.MustParse(canopusSchema)
+	benchOther(b, "struct by hamba/avro", lines, func(l []byte) error {
+		var r canopusRow
+		return avro.Unmarshal(schema, l[5:], &r)
+	})
 }
 
 func BenchmarkZeek(b *testing.B) {
@@ -413,7 +430,11 @@ func benchLines(format, old, pattern string) [][]byte {
 }
 
 func benchFormat(b *testing.B, format string, lines [][]byte) {
-	header := samples[format].header
+	benchRecordsOf(b, format, samples[format].header, lines)
+}
+
+// benchRecordsOf is benchFormat with another header than that of the format's sample.
+func benchRecordsOf(b *testing.B, format, header string, lines [][]byte) {
 	b.Run("parse", func(b *testing.B) {
 		in := rawBatch(format)
 		in.Origin.Header = header

@@ -10,28 +10,40 @@ import (
 func init() {
 	Register(Format{
 		FormatInfo: flow.FormatInfo{
-			Name:      "canopus",
+			Name:      canopusFormat,
 			Detect:    detectCanopus,
+			Open:      openCanopusAvro,
+			Prepare:   prepareCanopus,
 			Timestamp: canopusTimestamp,
 		},
-		New: func(string) (Decoder, error) { return &canopusDecoder{}, nil },
+		New: func(header string) (Decoder, error) { return &canopusDecoder{header: header}, nil },
 	})
 }
 
-// canopusDecoder reads the records of a subscriber probe, one JSON object each. The
-// client is the source side, so that upload_bytes are the source's and download_bytes the
+const canopusFormat = "canopus"
+
+// canopusDecoder reads the records of a subscriber probe, one JSON object each, or in Avro (see
+// [canopusAvro]). The client is the source side, so that upload_bytes are the source's and download_bytes the
 // destination's; internal_rtt and internal_loss are the source's side of the probe.
 //
 // timestamp, client_ip and server_ip have to be there. A counter, round trip or loss that
 // is missing or null is absent, not zero. Round trips are milliseconds, losses ratios from
 // 0 to 1. data_center and tenant are read where a probe adds them; other members are kept
-// as extensions. The id is the hash of the whole line.
+// as extensions. The id of a line is the hash of the whole line.
 type canopusDecoder struct {
+	header string
 	object jsonObject
 	ext    extension.List
+	avro   *canopusAvro // made with the first record in Avro
 }
 
 func (d *canopusDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
+	if isAvroMessage(data) {
+		if d.avro == nil {
+			d.avro = &canopusAvro{schemas: avroSchemasOf(d.header)}
+		}
+		return Parsed, d.avro.decode(data, r)
+	}
 	s := trim(data)
 	if s == "" {
 		return Skip, nil
@@ -103,16 +115,21 @@ func (d *canopusDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 		}
 	}
 	r.Extensions = d.ext.Take()
+	return Parsed, completeCanopus(r, hasTime)
+}
+
+// completeCanopus ends a record of either form.
+func completeCanopus(r *flow.Record, hasTime bool) error {
 	switch {
 	case !hasTime:
-		return Parsed, missing("timestamp")
+		return missing("timestamp")
 	case !r.Source.IP.OK():
-		return Parsed, missing("client_ip")
+		return missing("client_ip")
 	case !r.Destination.IP.OK():
-		return Parsed, missing("server_ip")
+		return missing("server_ip")
 	}
 	r.CounterSemantics = "delta"
-	return Parsed, nil
+	return nil
 }
 
 func (m *jsonMember) roundTrip() (flow.Int, error) {
@@ -133,10 +150,13 @@ func detectCanopus(head []byte) int {
 	case looksLikeJSON(head, "timestamp", "internal_rtt"):
 		return 60
 	}
-	return 0
+	return detectCanopusAvro(head)
 }
 
-func canopusTimestamp(_ string, data []byte) (flow.Time, bool) {
+func canopusTimestamp(header string, data []byte) (flow.Time, bool) {
+	if isAvroMessage(view(data)) {
+		return canopusAvroTimestamp(header, view(data))
+	}
 	m, ok := findMember(view(data), "timestamp")
 	if !ok || m.kind != '"' {
 		return 0, false

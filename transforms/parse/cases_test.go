@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -96,6 +97,16 @@ func readAsSource(t testing.TB, format, header string, data []byte) flow.RawBatc
 		start = info.Header(data)
 		in.Origin.Header = string(data[:start])
 	}
+	if info.Open != nil {
+		c, err := info.Open(data, bytes.NewReader(data), int64(len(data)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c != nil {
+			containerAsSource(t, &in, c)
+			return in
+		}
+	}
 	if info, ok := flow.FormatNamed(name); ok && info.Split != nil {
 		if splitter := info.Split(data[start:]); splitter != nil {
 			splitAsSource(&in, splitter, data, start)
@@ -111,6 +122,21 @@ func readAsSource(t testing.TB, format, header string, data []byte) flow.RawBatc
 		start = end
 	}
 	return in
+}
+
+func containerAsSource(t testing.TB, in *flow.RawBatch, c flow.Container) {
+	t.Helper()
+	in.Origin.Header = c.Header()
+	for {
+		b, err := c.Next()
+		if err == io.EOF {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.Records = append(in.Records, flow.Raw{Data: bytes.Clone(b), Offset: flow.N(int64(len(in.Records))), Time: 1_700_000_000e9})
+	}
 }
 
 func splitAsSource(in *flow.RawBatch, splitter flow.Splitter, data []byte, start int) {

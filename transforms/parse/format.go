@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -35,6 +36,10 @@ type Decoder interface {
 	// "syntax". What Decode left in r is then forgotten.
 	Decode(data string, r *flow.Record) (Outcome, error)
 }
+
+// ErrNotPrepared is the error of a record for which something has to be asked first, by
+// flow.FormatInfo's Prepare, such as a schema registry for its schema. It is no dead letter.
+var ErrNotPrepared = errors.New("what the record needs to be read was not asked for yet")
 
 // Outcome is what a raw record was, other than broken.
 type Outcome int8

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -107,8 +108,9 @@ func Envelopes(on bool) Option {
 // letters) and parse/filtered (dropped by a Step of [Then]); read less the last three were
 // emitted.
 //
-// A retried bundle gives the same output. The one error that fails a bundle is a Step's
-// setup. A wrong option panics.
+// A retried bundle gives the same output. The errors that fail a bundle are those of a Step's
+// setup, and of what has to be asked to read records at all, such as a schema registry that can't be
+// reached (flow.FormatInfo's Prepare). A wrong option panics.
 func Records(s beam.Scope, raw beam.PCollection, opts ...Option) (batches, failures, counts beam.PCollection) {
 	s = s.Scope("parse.Records")
 	o := options{maxBytes: defaultMaxBytes, communityID: true}
@@ -145,6 +147,7 @@ type parseFn struct {
 	// unitRecords is how many records the last batch of units had: about as many as the next.
 	unitRecords int
 	n           tally
+	unprepared  error // of a record that can't be judged yet
 }
 
 type decoderKey struct{ format, header string }
@@ -166,12 +169,18 @@ func (f *parseFn) Setup(ctx context.Context) (err error) {
 }
 
 func (f *parseFn) StartBundle(ctx context.Context, _ func(flow.Batch), _ func(flow.FailureBatch), _ func(flow.Count)) error {
-	f.n = tally{}
+	f.n, f.unprepared = tally{}, nil
 	return f.steps.StartBundle(ctx)
 }
 
-func (f *parseFn) ProcessElement(_ context.Context, in flow.RawBatch, emit func(flow.Batch), fail func(flow.FailureBatch), _ func(flow.Count)) error {
+func (f *parseFn) ProcessElement(ctx context.Context, in flow.RawBatch, emit func(flow.Batch), fail func(flow.FailureBatch), _ func(flow.Count)) error {
+	if err := prepare(ctx, &in); err != nil {
+		return err
+	}
 	out, bad := f.parse(&in)
+	if f.unprepared != nil {
+		return fmt.Errorf("parse: %w", f.unprepared)
+	}
 	if len(out.Records) > 0 {
 		emit(out)
 	}
@@ -188,6 +197,24 @@ func (f *parseFn) FinishBundle(ctx context.Context, _ func(flow.Batch), _ func(f
 	flow.EmitCount(emit, "parse", "failed", f.n.failed)
 	flow.EmitCount(emit, "parse", "filtered", f.n.filtered)
 	return f.steps.FinishBundle(ctx)
+}
+
+// prepare asks the format of a batch, which it names where it is to be detected, for what its
+// records need.
+func prepare(ctx context.Context, in *flow.RawBatch) error {
+	if in.Origin.Format == "" {
+		if name, err := detect(in); err == nil {
+			in.Origin.Format = name
+		}
+	}
+	info, ok := flow.FormatNamed(in.Origin.Format)
+	if !ok || info.Prepare == nil {
+		return nil
+	}
+	if err := info.Prepare(ctx, in.Origin.Header, in.Records); err != nil {
+		return fmt.Errorf("parse: %s: %w", in.Origin.Format, err)
+	}
+	return nil
 }
 
 // parse decodes one batch into a new one and the dead letters.
@@ -244,6 +271,10 @@ func (f *parseFn) parse(in *flow.RawBatch) (flow.Batch, []flow.Failure) {
 		r := &out.Records[n]
 		stamp(r, format, &in.Origin, raw, in.Position(i))
 		outcome, err := dec.one.Decode(data, r)
+		if errors.Is(err, ErrNotPrepared) {
+			f.unprepared = err
+			return flow.Batch{}, nil
+		}
 		text := data
 		if err != nil && !f.Bare {
 			var bare flow.Record

@@ -95,13 +95,21 @@ func ratio(name, text string) (flow.Float, error) {
 	if err != nil && !math.IsInf(v, 0) {
 		return flow.Float{}, wrongType(name, "a number", text)
 	}
+	if f, ok := ratioOf(v); ok {
+		return f, nil
+	}
+	return flow.Float{}, flow.Reject(flow.ReasonValue, "%s: %s is not a ratio between 0 and 1", name, quoted(text))
+}
+
+// ratioOf is a number from 0 to 1.
+func ratioOf(v float64) (f flow.Float, ok bool) {
 	if !(v >= 0 && v <= 1) {
-		return flow.Float{}, flow.Reject(flow.ReasonValue, "%s: %s is not a ratio between 0 and 1", name, quoted(text))
+		return flow.Float{}, false
 	}
 	if v == 0 {
 		v = 0 // not -0
 	}
-	return flow.F(v), nil
+	return flow.F(v), true
 }
 
 // nanoseconds reads a decimal number of units of 10^scale ns, not negative: a span of
@@ -121,6 +129,7 @@ func nanoseconds(name, text string, scale int) (int64, error) {
 const (
 	seconds      = 9
 	milliseconds = 6
+	microseconds = 3
 )
 
 // decimal reads the number text (JSON's grammar; leading zeros are let pass) times
@@ -240,9 +249,13 @@ func timestamp(name, text string) (flow.Time, error) {
 		return 0, wrongType(name, "an RFC 3339 time", text)
 	}
 	if !inRange {
-		return 0, flow.Reject(flow.ReasonValue, "%s: %s is beyond the years that nanoseconds can hold, 1678 to 2262", name, quoted(text))
+		return 0, beyondYears(name, text)
 	}
 	return t, nil
+}
+
+func beyondYears(name, text string) error {
+	return flow.Reject(flow.ReasonValue, "%s: %s is beyond the years that nanoseconds can hold, 1678 to 2262", name, quoted(text))
 }
 
 func rfc3339(s string) (t flow.Time, ok, inRange bool) {

@@ -57,6 +57,13 @@ type Options struct {
 	KafkaExporter  string        `flag:"kafka_exporter" default:"key" group:"Kafka input" help:"bare datagrams: where the address is of the exporter that sent one: key, for keys that are an address in text, or header:NAME; where it is not known, all of a partition are taken for one exporter"`
 	TemplateRewind time.Duration `flag:"template_rewind" default:"1h" group:"Kafka input" help:"bare datagrams of NetFlow v9 and IPFIX: how far back a partition is read again, for the templates, when a run begins or goes on; a template holds for three quarters of it after it was sent last, and data wait for theirs for a quarter"`
 
+	AvroSchema             []string `flag:"avro_schema" group:"Avro input" help:"schemas of Canopus messages in Avro, by their files, separated by commas: PATH for single-object encoding, ID=PATH for Confluent's wire format too; kept with dead letters and the raw backup"`
+	SchemaRegistry         string   `flag:"schema_registry" group:"Avro input" help:"the address of a schema registry (Confluent's REST API), as https://registry:8081, for messages in Confluent's wire format whose schema is not declared"`
+	SchemaRegistryUser     string   `flag:"schema_registry_user" group:"Avro input" help:"user for basic authentication"`
+	SchemaRegistryPassword string   `flag:"schema_registry_password" group:"Avro input" help:"where its password is: file:PATH, env:NAME or gcp:projects/P/secrets/S/versions/V"`
+	SchemaRegistryToken    string   `flag:"schema_registry_token" group:"Avro input" help:"where a bearer token is, in place of user and password"`
+	SchemaRegistryCA       string   `flag:"schema_registry_ca" group:"Avro input" help:"where the certificates (PEM) are that the registry's must come from"`
+
 	PubSubInput         []string      `flag:"pubsub_input" group:"Pub/Sub input" template:"streaming" regex:"^projects/[^/,]+/subscriptions/[^/,]+(,projects/[^/,]+/subscriptions/[^/,]+)*$" help:"subscriptions to read, as projects/PROJECT/subscriptions/SUBSCRIPTION, separated by commas, all of one project, in place of --input; --pubsub_credentials and --pubsub_endpoint are for both"`
 	PubSubEventTime     string        `flag:"pubsub_event_time" default:"payload" group:"Pub/Sub input" template:"streaming" help:"the times that the watermark follows: payload (that of the record in the message), publish (when it was published) or attribute:NAME (RFC 3339 or milliseconds since the epoch)"`
 	PubSubSnapshotEvery time.Duration `flag:"pubsub_snapshot_every" default:"1m" group:"Pub/Sub input" template:"streaming" help:"how often a snapshot of each subscription is made, to go back to; they are kept for as long as start=resume goes back, half an hour at least"`

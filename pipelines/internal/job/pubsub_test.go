@@ -394,8 +394,8 @@ func TestWhereAStreamMayBegin(t *testing.T) {
 	} {
 		o := small(t)
 		o.Start, o.KafkaInputGroup = c.start, "group"
-		_, err := o.kafkaOptions(time.Now())
-		_, err2 := o.pubsubOptions(time.Now())
+		_, err := o.kafkaOptions(time.Now(), "")
+		_, err2 := o.pubsubOptions(time.Now(), "")
 		for _, x := range []struct {
 			kind, want string
 			err        error

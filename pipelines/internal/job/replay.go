@@ -114,7 +114,11 @@ func (o *Options) Replayed(s beam.Scope) (Input, error) {
 	}
 	letters := datasetsource.ReadFailures(s, beam.CreateList(s, buckets), o.deadLetters())
 	grouped := beam.GroupByKey(s, beam.ParDo(s, &byOriginFn{}, letters))
-	raw, failures, counts := beam.ParDo3(s, &againFn{Format: o.Format}, grouped)
+	schemas, err := o.schemas()
+	if err != nil {
+		return Input{}, err
+	}
+	raw, failures, counts := beam.ParDo3(s, &againFn{Format: o.Format, Schemas: schemas}, grouped)
 	return Input{raw, failures, counts}, nil
 }
 
@@ -138,7 +142,8 @@ func (*byOriginFn) ProcessElement(b flow.FailureBatch, emit func(string, flow.Fa
 }
 
 type againFn struct {
-	Format string // "" = the format that was tried
+	Format  string // "" = the format that was tried
+	Schemas string // declared for messages in Avro
 
 	kept int64
 }
@@ -154,6 +159,9 @@ func (f *againFn) ProcessElement(_ string, next func(*flow.FailureBatch) bool, e
 		all = append(all, b.Failures...)
 	}
 	raw, kept := again(all, f.Format)
+	for i := range raw {
+		raw[i].Origin.Header = withSchemas(raw[i].Origin.Header, raw[i].Origin.Format, f.Schemas)
+	}
 	for _, r := range raw {
 		emit(r)
 	}

@@ -31,7 +31,11 @@ func (o *Options) Backup(s beam.Scope) (Input, error) {
 	}
 	s = s.Scope("job.Backup")
 	all := datasetsource.ReadRaw(s, beam.CreateList(s, buckets), o.Raw)
-	raw, failures, counts := beam.ParDo3(s, &backupFn{From: from, To: to, Format: o.Format}, all)
+	schemas, err := o.schemas()
+	if err != nil {
+		return Input{}, err
+	}
+	raw, failures, counts := beam.ParDo3(s, &backupFn{From: from, To: to, Format: o.Format, Schemas: schemas}, all)
 	return Input{raw, failures, counts}, nil
 }
 
@@ -78,6 +82,7 @@ func (o *Options) rawBuckets(now time.Time) (in []string, err error) {
 type backupFn struct {
 	From, To flow.Time
 	Format   string // "" = the declared one
+	Schemas  string // declared for messages in Avro
 }
 
 func (f *backupFn) ProcessElement(_ context.Context, b flow.RawBatch, emit func(flow.RawBatch), _ func(flow.FailureBatch), _ func(flow.Count)) {
@@ -85,6 +90,7 @@ func (f *backupFn) ProcessElement(_ context.Context, b flow.RawBatch, emit func(
 	if f.Format != "" {
 		out.Origin.Format = f.Format
 	}
+	out.Origin.Header = withSchemas(out.Origin.Header, out.Origin.Format, f.Schemas)
 	for _, r := range b.Records {
 		if r.Time == 0 || r.Time >= f.From && (f.To == 0 || r.Time < f.To) {
 			out.Records = append(out.Records, r)

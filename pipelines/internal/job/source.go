@@ -27,21 +27,24 @@ func (o *Options) streaming() bool {
 
 // Read reads the input that the options name.
 func (o *Options) Read(s beam.Scope) (Input, error) {
+	header, err := o.header()
 	switch {
+	case err != nil:
+		return Input{}, err
 	case o.readsKafka():
-		return o.readTopics(s, time.Now())
+		return o.readTopics(s, time.Now(), header)
 	case o.readsPubSub():
-		return o.readSubscriptions(s, time.Now())
+		return o.readSubscriptions(s, time.Now(), header)
 	default:
-		return o.Files(s), nil
+		return o.Files(s, header), nil
 	}
 }
 
-// Files reads the options' input files.
-func (o *Options) Files(s beam.Scope) Input {
+// Files reads the options' input files, with what is declared as the header of those without one.
+func (o *Options) Files(s beam.Scope, header string) Input {
 	opts := []filesource.Option{
 		filesource.Format(o.Format), filesource.DataCenter(o.DataCenter), filesource.Tenant(o.Tenant),
-		filesource.Header(o.Header), filesource.MaxLine(o.MaxLine),
+		filesource.Header(header), filesource.MaxLine(o.MaxLine),
 	}
 	if o.Watch > 0 {
 		opts = append(opts, filesource.Watch(o.Watch), filesource.MaxHold(o.MaxHold), filesource.Skew(o.Skew))
@@ -99,6 +102,7 @@ func (o *Options) validateInput(add func(string, error), one func(string, string
 	if files || !o.readsKafka() && !o.readsPubSub() {
 		o.validateFiles(add)
 	}
+	o.validateAvro(add)
 }
 
 func (o *Options) validateFiles(add func(string, error)) {

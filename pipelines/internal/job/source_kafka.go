@@ -15,8 +15,8 @@ import (
 func (o *Options) readsKafka() bool { return len(o.KafkaInput) > 0 }
 
 // readTopics reads the options' topics. now is the time of the launch.
-func (o *Options) readTopics(s beam.Scope, now time.Time) (Input, error) {
-	opts, err := o.kafkaOptions(now)
+func (o *Options) readTopics(s beam.Scope, now time.Time, header string) (Input, error) {
+	opts, err := o.kafkaOptions(now, header)
 	if err != nil {
 		return Input{}, err
 	}
@@ -24,11 +24,12 @@ func (o *Options) readTopics(s beam.Scope, now time.Time) (Input, error) {
 	return Input{raw, failures, counts}, nil
 }
 
-// kafkaOptions are those of the topics that are read. now is the time of the launch.
-func (o *Options) kafkaOptions(now time.Time) (opts []kafkasource.Option, err error) {
+// kafkaOptions are those of the topics that are read. now is the time of the launch; header is what
+// is declared.
+func (o *Options) kafkaOptions(now time.Time, header string) (opts []kafkasource.Option, err error) {
 	opts = []kafkasource.Option{
 		kafkasource.Format(o.Format), kafkasource.DataCenter(o.DataCenter), kafkasource.Tenant(o.Tenant),
-		kafkasource.Header(o.Header), kafkasource.MaxMessage(o.MaxLine), kafkasource.Pattern(o.KafkaInputPattern),
+		kafkasource.Header(header), kafkasource.MaxMessage(o.MaxLine), kafkasource.Pattern(o.KafkaInputPattern),
 		kafkasource.OnExpired(o.KafkaExpired), kafkasource.Skew(o.Skew), kafkasource.MaxHold(o.MaxHold),
 		kafkasource.Exporter(o.KafkaExporter), kafkasource.Rewind(o.TemplateRewind),
 	}
@@ -97,7 +98,7 @@ const readCommitted = "read_committed"
 
 func (o *Options) validateKafka(add func(string, error), one func(string, string, ...string)) {
 	one("kafka_isolation", o.KafkaIsolation, "read_uncommitted", readCommitted)
-	opts, err := o.kafkaOptions(time.Now())
+	opts, err := o.kafkaOptions(time.Now(), "")
 	add("kafka_input", err)
 	if err == nil && asks() {
 		add("kafka_input", kafkasource.Validate(context.Background(), o.KafkaInput, o.KafkaInputTopics, opts...))

@@ -22,9 +22,9 @@ const (
 )
 
 // readSubscriptions reads the options' subscriptions of Pub/Sub. now is the time of the launch.
-func (o *Options) readSubscriptions(s beam.Scope, now time.Time) (Input, error) {
+func (o *Options) readSubscriptions(s beam.Scope, now time.Time, header string) (Input, error) {
 	project, names, err := o.subscriptions()
-	opts, err2 := o.pubsubOptions(now)
+	opts, err2 := o.pubsubOptions(now, header)
 	if err := errors.Join(err, err2); err != nil {
 		return Input{}, err
 	}
@@ -57,10 +57,10 @@ func (o *Options) subscriptions() (project string, names []string, err error) {
 
 // pubsubOptions are those of the subscriptions that are read, and what is wrong with where
 // they start and stop.
-func (o *Options) pubsubOptions(now time.Time) (opts []pubsubsource.Option, err error) {
+func (o *Options) pubsubOptions(now time.Time, header string) (opts []pubsubsource.Option, err error) {
 	opts = []pubsubsource.Option{
 		pubsubsource.Format(o.Format), pubsubsource.DataCenter(o.DataCenter), pubsubsource.Tenant(o.Tenant),
-		pubsubsource.Header(o.Header), pubsubsource.MaxMessage(o.MaxLine),
+		pubsubsource.Header(header), pubsubsource.MaxMessage(o.MaxLine),
 		pubsubsource.Skew(o.Skew), pubsubsource.MaxHold(o.MaxHold),
 		pubsubsource.SnapshotEvery(o.PubSubSnapshotEvery), pubsubsource.KeepSnapshots(o.keepSnapshots()),
 	}
@@ -130,7 +130,7 @@ const maxSnapshots = 5000
 func (o *Options) validatePubSub(add func(string, error)) {
 	project, names, err := o.subscriptions()
 	add("pubsub_input", err)
-	opts, err := o.pubsubOptions(time.Now())
+	opts, err := o.pubsubOptions(time.Now(), "")
 	add("pubsub_input", err)
 	if every := o.PubSubSnapshotEvery; every > 0 {
 		if n := len(names) * int(o.keepSnapshots()/every+2); n > maxSnapshots {
