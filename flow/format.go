@@ -51,6 +51,14 @@ type FormatInfo struct {
 	Timestamp func(header string, data []byte) (t Time, ok bool)
 }
 
+// Prepared calls Prepare, if the format has it.
+func (f *FormatInfo) Prepared(ctx context.Context, header string, records ...Raw) error {
+	if f.Prepare == nil || len(records) == 0 {
+		return nil
+	}
+	return f.Prepare(ctx, header, records)
+}
+
 // Container gives the records of one file that is not a row of bytes.
 type Container interface {
 	// Header says how to read the records, as that of a text file does.

@@ -2,11 +2,14 @@ package filesource
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,6 +34,13 @@ func init() {
 	// "plain" is any text, and must be declared. "headed" has "#" lines before its records.
 	// "clocked" lines begin with their event time in Unix seconds.
 	flow.RegisterFormat(flow.FormatInfo{Name: "plain"})
+	// "prepared" lines can be read when away is false.
+	flow.RegisterFormat(flow.FormatInfo{Name: "prepared", Prepare: func(context.Context, string, []flow.Raw) error {
+		if away.Load() {
+			return errors.New("nobody answers")
+		}
+		return nil
+	}})
 	flow.RegisterFormat(flow.FormatInfo{Name: "headed",
 		Detect: func(head []byte) int {
 			if bytes.HasPrefix(head, []byte("#headed")) {
@@ -67,6 +77,8 @@ func init() {
 	beam.RegisterDoFn(&failSinkFn{})
 	beam.RegisterDoFn(&countSinkFn{})
 }
+
+var away atomic.Bool
 
 // collected is what a pipeline's outputs were, kept in the test's process, where Prism
 // runs the pipeline.

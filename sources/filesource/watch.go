@@ -188,7 +188,10 @@ func (w *watch) read(ctx context.Context, s watchState, now flow.Time) error {
 	var bad *failure
 	switch {
 	case err == nil:
-		earliest, newest := w.times(&b, s.Current.ModTime)
+		earliest, newest, err := w.times(ctx, &b, s.Current.ModTime)
+		if err != nil {
+			return err
+		}
 		next := w.part.cut.off
 		if err := w.claim(func(s *watchState) { s.read(now, next, newest); s.advance(c, now) }); err != nil {
 			return err
@@ -228,8 +231,11 @@ func (w *watch) read(ctx context.Context, s watchState, now flow.Time) error {
 
 // times returns the earliest and the latest event time of a batch, no later than the
 // file's, which stands in where the format tells none.
-func (w *watch) times(b *flow.RawBatch, fileTime flow.Time) (earliest, newest flow.Time) {
+func (w *watch) times(ctx context.Context, b *flow.RawBatch, fileTime flow.Time) (earliest, newest flow.Time, err error) {
 	earliest = fileTime
+	if err := w.part.info.Prepared(ctx, b.Origin.Header, b.Records...); err != nil {
+		return 0, 0, fmt.Errorf("filesource: %q: %w", b.Origin.Source, err)
+	}
 	for i := range b.Records {
 		t := fileTime
 		if f := w.part.info.Timestamp; f != nil {
@@ -240,7 +246,7 @@ func (w *watch) times(b *flow.RawBatch, fileTime flow.Time) (earliest, newest fl
 		}
 		earliest, newest = min(earliest, t), max(newest, min(t, fileTime))
 	}
-	return earliest, newest
+	return earliest, newest, nil
 }
 
 func eventTime(t flow.Time) beam.EventTime { return mtime.FromTime(t.Std()) }

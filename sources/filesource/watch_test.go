@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -252,5 +253,21 @@ func TestAFarFutureRecordDoesNotMoveTheWatermarkBeyondTheFile(t *testing.T) {
 	s.advance(c, 200*minute)
 	if s.Watermark != 99*minute {
 		t.Error(s.Watermark / minute)
+	}
+}
+
+// What a format needs of the world may be away: the bundle fails, and the file is not passed over.
+func TestAWatchedFileThatCanNotBeReadYet(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "1.log", []byte("a\n"))
+	opts := []Option{Format("prepared"), Watch(time.Millisecond), StopAfter(1), StopAt(time.Now().Add(time.Minute))}
+	away.Store(true)
+	defer away.Store(false)
+	if _, err := tryRun(t, []string{dir + "/*"}, opts...); err == nil || !strings.Contains(err.Error(), "nobody answers") {
+		t.Fatalf("%v", err)
+	}
+	away.Store(false)
+	if got := run(t, []string{dir + "/*"}, opts...).records(); len(got) != 1 {
+		t.Errorf("%v", got)
 	}
 }

@@ -189,23 +189,27 @@ func (b *bundle) arrived(ctx context.Context, f *following) (progress, error) {
 // idle gives what has waited for too long in a partition that had nothing new for a rewind until
 // now. While messages come it is their timestamps that say how long something waited. What is
 // given is not of the bundle's place: should the bundle fail, it has to be found again.
-func (b *bundle) idle(now flow.Time) {
+func (b *bundle) idle(ctx context.Context, now flow.Time) error {
 	f := b.queue.follow
 	if f == nil || f.back != none || f.next != b.span().Next || f.newest.Add(b.Config.Rewind) > now || time.Since(f.shown) < b.Config.Rewind {
-		return
+		return nil
 	}
 	b.queue.follow = nil
-	b.give(0, func(give func(flow.Raw)) { f.Until(now, give) })
+	_, err := b.give(ctx, 0, func(give func(flow.Raw)) { f.Until(now, give) })
 	b.told(f)
+	return err
 }
 
 // flush gives what waits, at the end of what is read.
-func (b *bundle) flush() {
-	if f := b.queue.follow; f != nil && f.back == none && f.next == b.span().Next {
-		b.queue.follow = nil
-		b.give(0, func(give func(flow.Raw)) { f.End(give) })
-		b.told(f)
+func (b *bundle) flush(ctx context.Context) error {
+	f := b.queue.follow
+	if f == nil || f.back != none || f.next != b.span().Next {
+		return nil
 	}
+	b.queue.follow = nil
+	_, err := b.give(ctx, 0, func(give func(flow.Raw)) { f.End(give) })
+	b.told(f)
+	return err
 }
 
 // told counts what the follower saw.

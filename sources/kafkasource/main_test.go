@@ -3,9 +3,11 @@ package kafkasource
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,10 +35,30 @@ func init() {
 			return flow.TimeOf(time.Unix(s, 0)), err == nil
 		},
 	})
+	// "prepared" ones can be read when away is false, and their time only then.
+	flow.RegisterFormat(flow.FormatInfo{Name: "prepared",
+		Prepare: func(_ context.Context, header string, records []flow.Raw) error {
+			if away.Load() {
+				return errors.New("nobody answers")
+			}
+			knownRecords.Add(int64(len(records)))
+			return nil
+		},
+		Timestamp: func(_ string, data []byte) (flow.Time, bool) {
+			f, _, _ := bytes.Cut(data, []byte(" "))
+			s, err := strconv.ParseInt(string(f), 10, 64)
+			return flow.TimeOf(time.Unix(s, 0)), err == nil && knownRecords.Load() > 0
+		},
+	})
 	beam.RegisterDoFn(&rawSinkFn{})
 	beam.RegisterDoFn(&failSinkFn{})
 	beam.RegisterDoFn(&countSinkFn{})
 }
+
+var (
+	away         atomic.Bool
+	knownRecords atomic.Int64
+)
 
 // broker is a Kafka cluster in this process.
 type broker struct {

@@ -179,7 +179,9 @@ func (f *readFn) ProcessElement(ctx context.Context, we *sdf.ManualWatermarkEsti
 	until := time.Now().Add(f.Config.BundleTime)
 	for {
 		if stopping.Requested() {
-			b.flush()
+			if err := b.flush(ctx); err != nil {
+				return nil, err
+			}
 			rt.TryClaim(moveTo(b.span().End))
 			return sdf.StopProcessing(), nil
 		}
@@ -265,7 +267,9 @@ func (b *bundle) step(ctx context.Context) (progress, error) {
 	}
 	at := b.span()
 	if at.Next >= at.End {
-		b.flush()
+		if err := b.flush(ctx); err != nil {
+			return ended, err
+		}
 		if b.rt.TryClaim(at.End) { // an empty range
 			b.consumer.forget(b.queue)
 		}
@@ -280,8 +284,7 @@ func (b *bundle) step(ctx context.Context) (progress, error) {
 	case c.err != nil:
 		return b.trouble(ctx, c.err)
 	case c.next == at.Next:
-		b.quiet(ctx, &c)
-		return waiting, nil
+		return waiting, b.quiet(ctx, &c)
 	case !b.Config.Batch && (inflight.Full() || inflight.Half() && !b.consumer.turn(b.queue)):
 		// The watermark stays: what waits is our delay. A bundle that is a whole partition
 		// can't wait: what it gave goes on when it ends.
@@ -301,7 +304,9 @@ func (b *bundle) step(ctx context.Context) (progress, error) {
 	if !b.rt.TryClaim(c.next) {
 		return ended, nil
 	}
-	b.put(&c, f)
+	if err := b.put(ctx, &c, f); err != nil {
+		return ended, err
+	}
 	b.consumer.take(b.queue, &c)
 	b.consumer.show(b.queue)
 	if c.next >= at.End {
@@ -312,9 +317,9 @@ func (b *bundle) step(ctx context.Context) (progress, error) {
 }
 
 // put emits a chunk and moves the watermark.
-func (b *bundle) put(c *chunk, f *following) {
+func (b *bundle) put(ctx context.Context, c *chunk, f *following) error {
 	mark := &b.queue.mark
-	latest := b.give(len(c.records), func(give func(flow.Raw)) {
+	latest, err := b.give(ctx, len(c.records), func(give func(flow.Raw)) {
 		for _, r := range c.records {
 			b.messages++
 			if r.Attrs.IsControl() {
@@ -341,6 +346,9 @@ func (b *bundle) put(c *chunk, f *following) {
 		}
 		b.told(f)
 	})
+	if err != nil {
+		return err
+	}
 	if !c.caughtUp.IsZero() {
 		mark.CaughtUp(flow.TimeOf(c.caughtUp))
 	}
@@ -348,11 +356,12 @@ func (b *bundle) put(c *chunk, f *following) {
 		b.consumer.handOver(b.queue, c.next, latest)
 	}
 	b.advance()
+	return nil
 }
 
 // give emits a batch of the records, about n, that each hands to it, and returns the newest event
 // time so far.
-func (b *bundle) give(n int, each func(give func(flow.Raw))) (latest flow.Time) {
+func (b *bundle) give(ctx context.Context, n int, each func(give func(flow.Raw))) (latest flow.Time, err error) {
 	mark := &b.queue.mark
 	out := flow.RawBatch{
 		Origin: flow.Origin{
@@ -362,11 +371,16 @@ func (b *bundle) give(n int, each func(give func(flow.Raw))) (latest flow.Time) 
 		// The mark is that before this batch: its own newest record makes no other of its
 		// records late.
 		Watermark: mark.At,
+		Records:   make([]flow.Raw, 0, n),
+	}
+	each(func(raw flow.Raw) { out.Records = append(out.Records, raw) })
+	if err := b.info.Prepared(ctx, out.Origin.Header, out.Records...); err != nil {
+		return 0, fmt.Errorf("kafkasource: %s: %w", b.p.key(), err)
 	}
 	earliest, now, bytes := flow.Time(0), flow.TimeOf(time.Now()), 0
 	latest = mark.At
-	out.Records = make([]flow.Raw, 0, n)
-	each(func(raw flow.Raw) {
+	for i := range out.Records {
+		raw := &out.Records[i]
 		event := raw.Time
 		if b.info.Timestamp != nil {
 			event = 0
@@ -385,13 +399,12 @@ func (b *bundle) give(n int, each func(give func(flow.Raw))) (latest flow.Time) 
 			latest = max(latest, event)
 		}
 		bytes += len(raw.Data)
-		out.Records = append(out.Records, raw)
-	})
+	}
 	if n := len(out.Records); n > 0 {
 		inflight.Read(int64(n), int64(bytes))
 		b.emit(mtime.FromTime(max(earliest, out.Watermark).Std()), out)
 	}
-	return latest
+	return latest, nil
 }
 
 func (b *bundle) advance() {
@@ -428,30 +441,26 @@ const oversizePrefix = 1 << 10
 
 // quiet moves the watermark of a partition of which all is read. That it is all is what the
 // brokers say, at times: a broker that is away has no new messages either.
-func (b *bundle) quiet(ctx context.Context, c *chunk) {
-	q, now := b.queue, time.Now()
-	if !c.caughtUp.IsZero() {
-		b.caughtUp(c.caughtUp)
-	}
+func (b *bundle) quiet(ctx context.Context, c *chunk) error {
+	q, now, at := b.queue, time.Now(), c.caughtUp
 	if now.Sub(q.asked) >= max(10*time.Second, b.Config.Poll) {
-		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		ask, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
 		q.asked = now
-		if a, err := b.consumer.ask(ctx); err == nil {
-			if high, err := a.end(ctx, &b.p); err == nil && high <= c.next {
-				b.caughtUp(now)
+		if a, err := b.consumer.ask(ask); err == nil {
+			if high, err := a.end(ask, &b.p); err == nil && high <= c.next {
+				at = now
 			}
 		}
 	}
+	var err error
+	if !at.IsZero() {
+		q.mark.CaughtUp(flow.TimeOf(at))
+		err = b.idle(ctx, flow.TimeOf(at))
+	}
 	b.advance()
 	b.consumer.show(b.queue)
-}
-
-// caughtUp notes that the partition had nothing more at a time: what a record of it has waited for
-// until then too long did not come.
-func (b *bundle) caughtUp(at time.Time) {
-	b.queue.mark.CaughtUp(flow.TimeOf(at))
-	b.idle(flow.TimeOf(at))
+	return err
 }
 
 // passing says whether an error is one of the brokers or of the network, which ends by itself.

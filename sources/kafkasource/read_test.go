@@ -433,3 +433,33 @@ func TestAPartitionThatEndsWithAMarkerIsReadToItsEnd(t *testing.T) {
 		t.Errorf("%d messages, want the 2 that were committed", n)
 	}
 }
+
+// Where what a format needs is away the bundle fails, and nothing is lost or late by it.
+func TestMessagesThatCanNotBeReadYet(t *testing.T) {
+	b := newBroker(t, map[string]int{"flows": 1})
+	old := time.Now().Add(-2 * time.Hour).Truncate(time.Second)
+	b.send(message("flows", 0, old, "a", time.Now()), message("flows", 0, old.Add(time.Second), "b", time.Now()))
+	w := newWorker(t, b.addrs(), []string{"flows"}, Format("prepared"), Skew(0), MaxHold(24*time.Hour))
+	w.discover()
+	away.Store(true)
+	defer away.Store(false)
+	failed := 0
+	for end := time.Now().Add(20 * time.Second); failed < 2 && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		for p := range w.places {
+			if err := w.bundle(p, false, 0); err != nil {
+				if !strings.Contains(err.Error(), "nobody answers") || !strings.Contains(err.Error(), "flows/0") {
+					t.Fatal(err)
+				}
+				failed++
+			}
+		}
+	}
+	if failed < 2 || len(w.batches) != 0 {
+		t.Fatalf("%d bundles failed, %d batches", failed, len(w.batches))
+	}
+	away.Store(false)
+	w.until("they are read", func() bool { return w.counts["messages"] == 2 })
+	if len(w.records(t)) != 2 || knownRecords.Load() != 2 || w.stamps[0] != flow.TimeOf(old) {
+		t.Errorf("%v, %d are known, at %v", w.records(t), knownRecords.Load(), w.stamps)
+	}
+}

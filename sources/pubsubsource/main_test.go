@@ -3,8 +3,10 @@ package pubsubsource
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +26,17 @@ func TestMain(m *testing.M) {
 
 func init() {
 	// "clocked" messages begin with their event time in Unix seconds.
+	// "prepared" messages can be read when away is false.
+	flow.RegisterFormat(flow.FormatInfo{Name: "prepared",
+		Prepare: func(_ context.Context, _ string, records []flow.Raw) error {
+			if away.Load() {
+				tries.Add(1)
+				return errors.New("nobody answers")
+			}
+			return nil
+		},
+		Timestamp: func(string, []byte) (flow.Time, bool) { return 1e9, !away.Load() },
+	})
 	flow.RegisterFormat(flow.FormatInfo{Name: "clocked",
 		Timestamp: func(_ string, data []byte) (flow.Time, bool) {
 			f, _, _ := bytes.Cut(data, []byte(" "))
@@ -32,6 +45,11 @@ func init() {
 		},
 	})
 }
+
+var (
+	away  atomic.Bool
+	tries atomic.Int64
+)
 
 var _ sdf.RTracker = (*tracker)(nil)
 

@@ -608,3 +608,24 @@ func waitUntil(t testing.TB, what string, done func() bool) {
 		}
 	}
 }
+
+// Messages that can't be read yet are held, not given back, until they can.
+func TestMessagesThatCanNotBeReadYet(t *testing.T) {
+	prepareWait = time.Millisecond
+	away.Store(true)
+	defer away.Store(false)
+	f := newFake(t, "flows")
+	f.publish(texts(0, 20)...)
+	w := newWorker(t, f.addr, []string{"flows"}, Format("prepared"))
+	w.until("they were tried", func() bool { return tries.Load() > 100 })
+	if len(w.batches) > 0 {
+		t.Fatalf("%d batches", len(w.batches))
+	}
+	away.Store(false)
+	w.until("all is read", func() bool { return len(w.records()) == 20 })
+	for id, n := range w.records() {
+		if n != 1 {
+			t.Errorf("%s came %d times", id, n)
+		}
+	}
+}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"cloud.google.com/go/pubsub/v2"
 
+	"github.com/flowbeam/flowbeam/flow"
 	"github.com/flowbeam/flowbeam/internal/metrics"
 )
 
@@ -65,7 +67,7 @@ func (x *subscriber) receive(s service) {
 	sub.ReceiveSettings.NumGoroutines = x.c.Streams
 	go func() {
 		defer close(st.finished)
-		err := sub.Receive(life, func(_ context.Context, m *pubsub.Message) { x.take(st, m) })
+		err := sub.Receive(life, func(ctx context.Context, m *pubsub.Message) { x.take(ctx, st, m) })
 		if err == nil && life.Err() == nil {
 			err = errors.New("the stream ended")
 		}
@@ -75,7 +77,11 @@ func (x *subscriber) receive(s service) {
 
 // take puts a message that came into the queue, when there is room. The service itself sends
 // no more than what may be outstanding; the emulator does.
-func (x *subscriber) take(st *stream, m *pubsub.Message) {
+func (x *subscriber) take(ctx context.Context, st *stream, m *pubsub.Message) {
+	if !x.prepare(ctx, m) {
+		m.Nack()
+		return
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for {
@@ -102,6 +108,26 @@ func (x *subscriber) take(st *stream, m *pubsub.Message) {
 	x.queue = append(x.queue, h)
 	x.arrived = time.Now()
 }
+
+// prepare waits until a message can be read, while it is held: one that is given back again and again goes to
+// the subscription's dead letters. false: receiving ended.
+func (x *subscriber) prepare(ctx context.Context, m *pubsub.Message) bool {
+	for x.c.info.Prepare != nil {
+		err := x.c.info.Prepare(ctx, x.c.Header, []flow.Raw{x.c.raw(m.ID, m.Data, m.Attributes, flow.TimeOf(m.PublishTime))})
+		if err == nil || ctx.Err() != nil {
+			return err == nil
+		}
+		slog.Warn("messages cannot be read yet; it is tried again", "subscription", x.name, "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(prepareWait):
+		}
+	}
+	return true
+}
+
+// prepareWait is between two tries.
+var prepareWait = time.Second
 
 // letGo ends receiving and gives back all that is held. Once it returned, nothing is
 // acknowledged any more of what came before.
