@@ -7,11 +7,15 @@ import (
 
 // Element is an information element that this package knows.
 type Element struct {
-	Enterprise uint32 // 0: IANA's, or by Vendor9
+	Enterprise uint32 // 0: IANA's, or that of a vendor which took a number of v9
 	Number     uint16
-	Name       string // the name of its extension
-	Length     int    // one that its values may have, in bytes
-	Vendor9    bool   // of a vendor, in v9 alone: beyond IANA's numbers
+	Name       string // that of its extension
+	// Kind is how a value is written: u unsigned, i signed, f float, b boolean, m MAC address, 4 and 6
+	// address, s string, S, M, U and N time in seconds, milliseconds, microseconds and nanoseconds,
+	// x octets.
+	Kind   byte
+	V9     bool     // known in v9 alone: a number beyond IANA's
+	Unless []uint16 // where a template has one of these, this one is an extension
 }
 
 // Elements lists all information elements that this package knows, those of the reverse direction
@@ -21,7 +25,13 @@ func Elements() []Element {
 	var out []Element
 	add := func(version, number uint16, enterprise uint32) {
 		e := elementOf(version, number, enterprise)
-		out = append(out, Element{enterprise, number, e.name, e.kind.length(), version == V9})
+		m := mappings[number]
+		if version == V9 {
+			m = v9Mappings[number]
+		} else if enterprise != 0 && enterprise != reversePEN {
+			m = mapping{}
+		}
+		out = append(out, Element{enterprise, number, e.name, kindLetters[e.kind], version == V9, m.unless})
 	}
 	for n, e := range ianaNames() {
 		if e.name != "" {
@@ -58,14 +68,4 @@ func OptionElements() []uint16 {
 	}
 	slices.Sort(out)
 	return out
-}
-
-// length is one that a value of the kind may have.
-func (k kind) length() int {
-	for _, n := range [...]int{4, 6, 8, 16} {
-		if k.fits(n) {
-			return n
-		}
-	}
-	return 0
 }

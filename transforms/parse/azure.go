@@ -165,6 +165,9 @@ func (d *azureDecoder) tuple(e *azureEntry, g azureGroup, p azurePart, u *Unit) 
 	mac := e.macText
 	if g.mac != "" && g.mac != e.mac {
 		mac = azureMAC(g.mac)
+		if e.mac != "" {
+			d.ext.Add(flow.Ext("macAddress", e.mac)) // the entry's, as it is written
+		}
 	}
 	switch r.Direction {
 	case "ingress":
