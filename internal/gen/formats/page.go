@@ -72,8 +72,12 @@ func (s *section) write(b *bytes.Buffer) {
 	kept := map[string][]string{} // by the note
 	for _, f := range s.fields {
 		e := s.effects[f]
-		notes := strings.Join(e.notes(), "; ")
-		if name := s.extension(f); len(e.columns) == 0 && len(e.extensions) == 1 && e.extensions[name] && e.needed == 0 && !e.skipped && !e.refused {
+		list := e.notes()
+		if s.partly[f] != "" {
+			list = append(list, s.partly[f])
+		}
+		notes := strings.Join(list, "; ")
+		if name := e.ownExtension(f, s.below); name != "" && e.needed == 0 && !e.skipped && !e.refused {
 			if name = code(name); !slices.Contains(kept[notes], name) {
 				kept[notes] = append(kept[notes], name)
 			}
@@ -115,14 +119,22 @@ func (s *section) write(b *bytes.Buffer) {
 	}
 }
 
-// extension is the name that a field's own extension has: without the path above, and of what is in
-// an array that of the array.
-func (s *section) extension(field string) string {
-	field, _, _ = strings.Cut(field, "[]")
-	if s.below != "" {
-		field = strings.TrimPrefix(field, s.below+".")
+// ownExtension is the extension that a field is and nothing else, if it has the field's name: without the
+// path above, of what is in an array that of the array, and of AWS with underscores. "" where it is not so.
+func (e *effect) ownExtension(field, below string) string {
+	if len(e.columns) > 0 || len(e.extensions) != 1 {
+		return ""
 	}
-	return field
+	if below != "" {
+		field = strings.TrimPrefix(field, below+".")
+	}
+	array, _, _ := strings.Cut(field, "[]")
+	for _, name := range []string{field, array, strings.ReplaceAll(field, "[]", ""), strings.ReplaceAll(field, "-", "_")} {
+		if e.extensions[name] {
+			return name
+		}
+	}
+	return ""
 }
 
 // identity says of which fields the record id is made.

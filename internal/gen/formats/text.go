@@ -26,6 +26,7 @@ type textFormat struct {
 	values  map[string][]string
 	inside  map[string]parts
 	reasons map[string]string
+	partly  map[string]string
 	other   string // where a member that nobody knows may be, "-" where none may
 	// Of columns.
 	separator, blank string
@@ -55,7 +56,7 @@ func sampleFiles(format string) (out [][]byte, err error) {
 }
 
 func (f *textFormat) section() (*section, error) {
-	s := &section{title: f.name, formats: []string{f.name}, parse: f.name, about: f.about, reasons: f.reasons, below: f.other}
+	s := &section{title: f.name, formats: []string{f.name}, parse: f.name, about: f.about, reasons: f.reasons, partly: f.partly, below: f.other}
 	files, err := sampleFiles(f.name)
 	if err != nil {
 		return nil, err
@@ -107,9 +108,11 @@ var textFormats = []textFormat{
 	{
 		name: "zeek", separator: "\t", blank: "-",
 		values: map[string][]string{"proto": {"udp"}, "local_orig": {"F"}, "local_resp": {"T"}},
+		partly: map[string]string{"proto": "where `ip_proto` is there, that counts"},
 	},
 	{
 		name:   "zeek_json",
+		partly: map[string]string{"proto": "where `ip_proto` is there, that counts"},
 		values: map[string][]string{"proto": {"udp"}},
 	},
 	{

@@ -39,6 +39,7 @@ type effect struct {
 	extensions map[string]bool
 	id         bool            // the record id is made of it
 	tried      bool            // another value was decoded, so that id is known
+	idle       bool            // in one of the trials no other value made a difference
 	with       map[string]bool // notes on columns that are there only with the field, or without
 	needed     int             // trials in which the record can't be read without it
 	free       int             // and those in which it can
@@ -62,8 +63,10 @@ type section struct {
 	// reasons says of fields that change nothing why that is so. A reason of a field that does
 	// change something, or that is not there, is an error.
 	reasons map[string]string
-	other   *trial // a field that nobody knows
-	source  bool   // what the source knows counts too: position, time, data center
+	// partly says the same of fields that change something in some samples and nothing in others.
+	partly map[string]string
+	other  *trial // a field that nobody knows
+	source bool   // what the source knows counts too: position, time, data center
 
 	otherText string // instead of "any other field"
 	keptText  string // instead of naming those that are extensions of the same name; %d is how many
@@ -135,7 +138,7 @@ func (s *section) try() error {
 }
 
 func (s *section) one(t *trial, base *flow.Record, e *effect) error {
-	decoded, skipped := false, false
+	decoded, skipped, different := false, false, false
 	for i := range t.changed {
 		c, err := s.decode(&t.changed[i])
 		if err != nil {
@@ -149,13 +152,17 @@ func (s *section) one(t *trial, base *flow.Record, e *effect) error {
 		e.id = e.id || c.record.ID != base.ID
 		before := len(e.columns) + len(e.extensions)
 		if s.difference(base, c.record, e); len(e.columns)+len(e.extensions) > before || s.differs(base, c.record) {
-			if !t.all {
+			if different = true; !t.all {
 				break
 			}
 		}
 	}
 	e.skipped = e.skipped || skipped
 	e.refused = e.refused || !decoded && !skipped
+	if len(t.changed) == 0 {
+		return fmt.Errorf("%s: no other value of %s is known than %s", s.title, t.field, t.text)
+	}
+	e.idle = e.idle || decoded && !different && !skipped
 	if t.without == nil {
 		return nil
 	}
@@ -168,7 +175,7 @@ func (s *section) one(t *trial, base *flow.Record, e *effect) error {
 		return nil
 	}
 	e.free++
-	if t.text != "" && !s.differs(base, w.record) {
+	if t.text != "" && different && len(e.columns) == 0 && !s.differs(base, w.record) {
 		e.with[fmt.Sprintf("`%s` adds nothing and is not kept", t.text)] = true
 	}
 	if t.zero != nil {
@@ -282,16 +289,25 @@ func (s *section) tryOther() error {
 func (s *section) judge() error {
 	var problems []string
 	for _, f := range s.fields {
-		reason, e := s.reasons[f], s.effects[f]
+		reason, partly, e := s.reasons[f], s.partly[f], s.effects[f]
 		switch {
 		case reason == "" && !e.any():
 			problems = append(problems, fmt.Sprintf("%s: %s changes nothing, and no reason is given: it is lost", s.title, f))
 		case reason != "" && e.any():
 			problems = append(problems, fmt.Sprintf("%s: %s changes %v %v, and the reason why it changes nothing is wrong", s.title, f,
 				slices.Sorted(maps.Keys(e.columns)), slices.Sorted(maps.Keys(e.extensions))))
+		case reason == "" && partly == "" && e.idle:
+			problems = append(problems, fmt.Sprintf("%s: %s changes nothing in one of the samples, and no reason is given: it is lost there", s.title, f))
+		case partly != "" && !e.idle:
+			problems = append(problems, fmt.Sprintf("%s: %s changes something in each sample, and the reason why it does not in some is wrong", s.title, f))
 		}
 	}
 	for f := range s.reasons {
+		if s.effects[f] == nil {
+			problems = append(problems, fmt.Sprintf("%s: a reason is given for %s, which no sample has", s.title, f))
+		}
+	}
+	for f := range s.partly {
 		if s.effects[f] == nil {
 			problems = append(problems, fmt.Sprintf("%s: a reason is given for %s, which no sample has", s.title, f))
 		}
