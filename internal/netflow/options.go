@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
 // options is what a domain's options records said that its flow records need.
@@ -119,6 +120,28 @@ type sampling struct {
 	random           flow.Int // 50: the same, of random sampling
 	packets, space   flow.Int // 305, 306: so many packets are taken, then so many not
 	size, population flow.Int // 309, 310: so many of so many
+}
+
+// rest keeps what the rate is not made of.
+func (p *sampling) rest(x *extension.Block) {
+	keep := func(v flow.Int, name string) {
+		if v.OK {
+			x.AddNumber(name, uint64(v.V))
+		}
+	}
+	if p.random.OK {
+		keep(p.interval, "samplingInterval")
+	}
+	if p.random.OK || p.interval.OK {
+		keep(p.packets, "samplingPacketInterval")
+	}
+	if p.random.OK || p.interval.OK || !p.packets.OK {
+		keep(p.space, "samplingPacketSpace")
+	}
+	if p.random.OK || p.interval.OK || p.packets.OK || !p.size.OK || !p.population.OK {
+		keep(p.size, "samplingSize")
+		keep(p.population, "samplingPopulation")
+	}
 }
 
 // rate is one packet in how many. 305 without 306 says by the letter nothing; exporters

@@ -179,6 +179,9 @@ const wrap = 1 << 32
 func (s *Session) times(dom *domain) {
 	w := &s.row
 	r := w.r
+	if w.base != 0 && (w.h.version != IPFIX || !w.first.OK && !w.last.OK) {
+		w.x.Add(flow.Ext("systemInitTimeMilliseconds", w.base.String())) // no time is counted from it
+	}
 	if w.first.OK || w.last.OK {
 		base, wrapped := w.base, false
 		if base == 0 && w.h.version == IPFIX {
@@ -318,8 +321,10 @@ func (s *Session) rates(dom *domain) {
 	w, o := &s.row, &dom.options
 	if rate, ok := w.sampling.rate(); ok {
 		w.r.SamplingRate, w.r.SamplingSource = flow.N(rate), "record"
+		w.sampling.rest(w.x)
 		return
 	}
+	w.sampling.rest(w.x)
 	var found *option
 	if w.selector.OK {
 		found = o.selectors[w.selector.V]
