@@ -47,5 +47,9 @@ func all() (sections []*section, err error) {
 		}
 		sections = append(sections, s)
 	}
-	return sections, nil
+	flows, err := elementSections()
+	if err != nil {
+		return nil, err
+	}
+	return append(sections, netflow5(), flows), nil
 }

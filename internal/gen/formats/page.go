@@ -76,8 +76,13 @@ func (s *section) write(b *bytes.Buffer) {
 		if s.partly[f] != "" {
 			list = append(list, s.partly[f])
 		}
+		own := e.ownExtension(f, s.below)
+		either := own != "" && len(e.columns) > 0 && !e.both
+		if either {
+			list = append(list, "elsewhere an extension of its name")
+		}
 		notes := strings.Join(list, "; ")
-		if name := e.ownExtension(f, s.below); name != "" && e.needed == 0 && !e.skipped && !e.refused {
+		if name := own; name != "" && len(e.columns) == 0 && e.needed == 0 && !e.skipped && !e.refused {
 			if name = code(name); !slices.Contains(kept[notes], name) {
 				kept[notes] = append(kept[notes], name)
 			}
@@ -89,7 +94,7 @@ func (s *section) write(b *bytes.Buffer) {
 		case len(e.columns)+len(e.extensions) == 0:
 			fmt.Fprintf(b, "| %s |  |  |  | %s |\n", cell(code(f)), cell(notes))
 		}
-		for _, row := range e.rows() {
+		for _, row := range e.rows(!either) {
 			fmt.Fprintf(b, "| %s | %s | %s |\n", cell(code(f)), row, cell(notes))
 			notes = ""
 		}
@@ -122,14 +127,15 @@ func (s *section) write(b *bytes.Buffer) {
 // ownExtension is the extension that a field is and nothing else, if it has the field's name: without the
 // path above, of what is in an array that of the array, and of AWS with underscores. "" where it is not so.
 func (e *effect) ownExtension(field, below string) string {
-	if len(e.columns) > 0 || len(e.extensions) != 1 {
+	if len(e.extensions) != 1 {
 		return ""
 	}
 	if below != "" {
 		field = strings.TrimPrefix(field, below+".")
 	}
 	array, _, _ := strings.Cut(field, "[]")
-	for _, name := range []string{field, array, strings.ReplaceAll(field, "[]", ""), strings.ReplaceAll(field, "-", "_")} {
+	unnumbered, _, _ := strings.Cut(field, " (")
+	for _, name := range []string{field, array, unnumbered, strings.ReplaceAll(field, "[]", ""), strings.ReplaceAll(field, "-", "_")} {
 		if e.extensions[name] {
 			return name
 		}
@@ -149,7 +155,7 @@ func (s *section) identity() string {
 		}
 	}
 	switch {
-	case s.source || len(in) == 0:
+	case s.source || s.bothVersions || len(in) == 0:
 		return ""
 	case len(out) == 0:
 		return "The record id is made of all fields."
@@ -161,13 +167,13 @@ func (s *section) identity() string {
 
 // rows are the cells of the record's fields, in the order of the field table, then of the
 // extensions.
-func (e *effect) rows() (out []string) {
+func (e *effect) rows(extensions bool) (out []string) {
 	for i := range flow.Records.Columns {
 		if c := &flow.Records.Columns[i]; e.columns[c.Name] {
 			out = append(out, fmt.Sprintf("%s | %s | %s", code(recordField(c)), code(c.ECS), code(c.Name)))
 		}
 	}
-	if len(e.extensions) > 0 {
+	if len(e.extensions) > 0 && extensions {
 		var names []string
 		for _, n := range slices.Sorted(maps.Keys(e.extensions)) {
 			names = append(names, code(n))

@@ -39,12 +39,17 @@ type effect struct {
 	extensions map[string]bool
 	id         bool            // the record id is made of it
 	tried      bool            // another value was decoded, so that id is known
+	both       bool            // a column and an extension at once
 	idle       bool            // in one of the trials no other value made a difference
 	with       map[string]bool // notes on columns that are there only with the field, or without
 	needed     int             // trials in which the record can't be read without it
 	free       int             // and those in which it can
 	refused    bool            // another value is a dead letter
 	skipped    bool            // another value is no flow record
+}
+
+func newEffect() *effect {
+	return &effect{columns: map[string]bool{}, extensions: map[string]bool{}, with: map[string]bool{}}
 }
 
 func (e *effect) any() bool { return len(e.columns)+len(e.extensions) > 0 || e.refused || e.skipped }
@@ -68,9 +73,10 @@ type section struct {
 	other  *trial // a field that nobody knows
 	source bool   // what the source knows counts too: position, time, data center
 
-	otherText string // instead of "any other field"
-	keptText  string // instead of naming those that are extensions of the same name; %d is how many
-	below     string // extensions have the path below this member
+	otherText    string // instead of "any other field"
+	keptText     string // instead of naming those that are extensions of the same name; %d is how many
+	bothVersions bool   // of NetFlow: the fields are those of two sections
+	below        string // extensions have the path below this member
 
 	fields  []string // in the order of the trials
 	effects map[string]*effect
@@ -107,6 +113,9 @@ func (s *section) decode(in *input) (outcome, error) {
 
 // try runs the trials.
 func (s *section) try() error {
+	if s.effects != nil {
+		return nil // already
+	}
 	s.effects = map[string]*effect{}
 	var bases []*flow.Record
 	seen := map[string]bool{}
@@ -125,7 +134,7 @@ func (s *section) try() error {
 		}
 		e := s.effects[t.field]
 		if e == nil {
-			e = &effect{columns: map[string]bool{}, extensions: map[string]bool{}, with: map[string]bool{}}
+			e = newEffect()
 			s.effects[t.field] = e
 			s.fields = append(s.fields, t.field)
 		}
@@ -150,11 +159,13 @@ func (s *section) one(t *trial, base *flow.Record, e *effect) error {
 		}
 		decoded, e.tried = true, true
 		e.id = e.id || c.record.ID != base.ID
-		before := len(e.columns) + len(e.extensions)
-		if s.difference(base, c.record, e); len(e.columns)+len(e.extensions) > before || s.differs(base, c.record) {
-			if different = true; !t.all {
-				break
-			}
+		seen := newEffect()
+		s.difference(base, c.record, seen)
+		maps.Copy(e.columns, seen.columns)
+		maps.Copy(e.extensions, seen.extensions)
+		e.both = e.both || len(seen.columns) > 0 && len(seen.extensions) > 0
+		if different = different || seen.any(); different && !t.all {
+			break
 		}
 	}
 	e.skipped = e.skipped || skipped
@@ -231,8 +242,8 @@ func (s *section) difference(a, b *flow.Record, e *effect) {
 }
 
 func (s *section) differs(a, b *flow.Record) bool {
-	e := effect{columns: map[string]bool{}, extensions: map[string]bool{}}
-	s.difference(a, b, &e)
+	e := newEffect()
+	s.difference(a, b, e)
 	return e.any()
 }
 
@@ -275,7 +286,7 @@ func (s *section) tryOther() error {
 	if err != nil || base.record == nil {
 		return fmt.Errorf("%s: a field that nobody knows: %s %w", s.title, base.err, err)
 	}
-	e := &effect{columns: map[string]bool{}, extensions: map[string]bool{}, with: map[string]bool{}}
+	e := newEffect()
 	if err := s.one(s.other, base.record, e); err != nil {
 		return err
 	}
