@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 )
 
 func main() {
@@ -24,6 +25,15 @@ func main() {
 
 // made is the page.
 func made() ([]byte, error) {
+	sections, err := tried()
+	if err != nil {
+		return nil, err
+	}
+	return page(sections), nil
+}
+
+// tried are all sections, tried once.
+var tried = sync.OnceValues(func() ([]*section, error) {
 	sections, err := all()
 	if err != nil {
 		return nil, err
@@ -32,24 +42,30 @@ func made() ([]byte, error) {
 	for _, s := range sections {
 		errs = append(errs, s.try())
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
-	return page(sections), nil
-}
+	return sections, errors.Join(errs...)
+})
 
 // all are the sections in the page's order.
 func all() (sections []*section, err error) {
+	makers := []func() (*section, error){sources, shippers}
 	for i := range textFormats {
-		s, err := textFormats[i].section()
+		if f := &textFormats[i]; f.name == "aws_vpc" {
+			makers = append(makers, func() (*section, error) { return awsVPC(f) })
+		} else {
+			makers = append(makers, f.section)
+		}
+	}
+	makers = append(makers, plain(protobuf), plain(own), envelopes, plain(netflow5), elementSections, plain(optionsSection), plain(sflow))
+	for _, m := range makers {
+		s, err := m()
 		if err != nil {
 			return nil, err
 		}
 		sections = append(sections, s)
 	}
-	flows, err := elementSections()
-	if err != nil {
-		return nil, err
-	}
-	return append(sections, netflow5(), flows), nil
+	return sections, nil
+}
+
+func plain(f func() *section) func() (*section, error) {
+	return func() (*section, error) { return f(), nil }
 }

@@ -70,11 +70,16 @@ func (s *section) write(b *bytes.Buffer) {
 	}
 	b.WriteString("| source field | record field | ECS | BigQuery | note |\n|---|---|---|---|---|\n")
 	kept := map[string][]string{} // by the note
+	identical := 0
 	for _, f := range s.fields {
 		e := s.effects[f]
 		list := e.notes()
 		if s.partly[f] != "" {
 			list = append(list, s.partly[f])
+		}
+		if s.identical && len(e.columns) == 1 && e.columns[f] && len(e.extensions) == 0 {
+			identical++
+			continue
 		}
 		own := e.ownExtension(f, s.below)
 		either := own != "" && len(e.columns) > 0 && !e.both
@@ -99,6 +104,9 @@ func (s *section) write(b *bytes.Buffer) {
 			notes = ""
 		}
 	}
+	if s.identical {
+		fmt.Fprintf(b, "\n%d others are the columns of their names: each was tried.\n", identical)
+	}
 	for _, notes := range slices.Sorted(maps.Keys(kept)) {
 		names := strings.Join(kept[notes], ", ")
 		switch {
@@ -111,7 +119,7 @@ func (s *section) write(b *bytes.Buffer) {
 		}
 	}
 	last := ""
-	if s.always != nil {
+	if s.always != nil && !s.quiet {
 		last += "Always: " + strings.Join(s.always, ", ") + ". "
 	}
 	if s.otherText != "" {

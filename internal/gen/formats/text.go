@@ -117,6 +117,8 @@ var textFormats = []textFormat{
 	},
 	{
 		name: "aws_vpc", separator: " ", blank: "-",
+		about: "Columns are named as in text. In Parquet they have underscores in the place of dashes, as extensions have, and do the same: each was tried. " +
+			"What Firehose delivers has the line in its member `message`.",
 		values: map[string][]string{
 			"protocol": {"17"}, "action": {"REJECT"}, "flow-direction": {"ingress", "egress"}, "type": {"IPv6", "EFA"},
 			"log-status": {"NODATA", "OTHER"},

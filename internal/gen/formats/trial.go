@@ -69,9 +69,11 @@ type section struct {
 	// change something, or that is not there, is an error.
 	reasons map[string]string
 	// partly says the same of fields that change something in some samples and nothing in others.
-	partly map[string]string
-	other  *trial // a field that nobody knows
-	source bool   // what the source knows counts too: position, time, data center
+	partly    map[string]string
+	other     *trial // a field that nobody knows
+	quiet     bool   // it is of several formats: what is constant in the samples is said of each
+	identical bool   // members are columns: a field that is that of its name needs no row
+	source    bool   // what the source knows counts too: position, time, data center
 
 	otherText    string // instead of "any other field"
 	keptText     string // instead of naming those that are extensions of the same name; %d is how many
@@ -214,8 +216,10 @@ func (s *section) one(t *trial, base *flow.Record, e *effect) error {
 // left out are columns that say where a record was read, and how.
 func (s *section) leftOut(c *flow.Column[flow.Record]) bool {
 	switch {
-	case c.Ref == nil, c.Name == "record_id", c.Name == "extensions":
+	case c.Ref == nil, c.Name == "extensions":
 		return true
+	case c.Name == "record_id":
+		return !s.identical // elsewhere it is said in words
 	case strings.HasPrefix(c.Name, "position_"), c.Name == "received_time":
 		return !s.source
 	}

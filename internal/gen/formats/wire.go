@@ -48,7 +48,12 @@ func field(name string, size int, v uint64) *chunk { return &chunk{name: name, v
 
 func structure(size int, v uint64) *chunk { return field("", size, v) }
 
-func number(size int, v uint64) []byte { return binary.BigEndian.AppendUint64(nil, v)[8-size:] }
+// number is v in so many bytes, big-endian.
+func number(size int, v uint64) []byte {
+	b := make([]byte, max(size, 8))
+	binary.BigEndian.PutUint64(b[len(b)-8:], v)
+	return b[len(b)-size:]
+}
 
 // otherBytes are values that differ from b in one byte, the last first.
 func otherBytes(b []byte) (out [][]byte) {
