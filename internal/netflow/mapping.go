@@ -49,10 +49,10 @@ var mappings = map[uint16]mapping{
 	27:  {set: func(w *row, b []byte) bool { return address(&w.r.Source.IP, b) }},
 	28:  {set: func(w *row, b []byte) bool { return address(&w.r.Destination.IP, b) }},
 	60:  {set: func(w *row, b []byte) bool { return small(&w.ipVersion, b, 15) }},
-	9:   {set: func(w *row, b []byte) bool { return small(&w.r.Source.PrefixLength, b, 32) }},
-	13:  {set: func(w *row, b []byte) bool { return small(&w.r.Destination.PrefixLength, b, 32) }},
-	29:  {set: func(w *row, b []byte) bool { return small(&w.r.Source.PrefixLength, b, 128) }},
-	30:  {set: func(w *row, b []byte) bool { return small(&w.r.Destination.PrefixLength, b, 128) }},
+	9:   {set: func(w *row, b []byte) bool { return prefixLength(&w.r.Source.PrefixLength, b, 32) }},
+	13:  {set: func(w *row, b []byte) bool { return prefixLength(&w.r.Destination.PrefixLength, b, 32) }},
+	29:  {set: func(w *row, b []byte) bool { return prefixLength(&w.r.Source.PrefixLength, b, 128) }},
+	30:  {set: func(w *row, b []byte) bool { return prefixLength(&w.r.Destination.PrefixLength, b, 128) }},
 	16:  {set: func(w *row, b []byte) bool { return asn(&w.r.Source.ASN, b) }},
 	17:  {set: func(w *row, b []byte) bool { return asn(&w.r.Destination.ASN, b) }},
 	10:  {set: func(w *row, b []byte) bool { return small(&w.ingress, b, math.MaxUint32) }},
@@ -258,7 +258,16 @@ func address(to *flow.IP, b []byte) bool {
 // was none.
 func natAddress(to *flow.IP, b []byte) bool { return allZero(b) || address(to, b) }
 
-func natPort(to *flow.Int, b []byte) bool { return allZero(b) || small(to, b, 65535) }
+func natPort(to *flow.Int, b []byte) bool { return allZero(b) || agrees(to, b) && small(to, b, 65535) }
+
+// prefixLength sets the length of a prefix. A template may have one of each family, of which one
+// is zero.
+func prefixLength(to *flow.Int, b []byte, max uint64) bool {
+	return to.V != 0 && allZero(b) || agrees(to, b) && small(to, b, max)
+}
+
+// agrees says whether a number may be set: there is none, zero or the same.
+func agrees(to *flow.Int, b []byte) bool { return to.V == 0 || uint64(to.V) == number(b) }
 
 // mapped says whether b is an IPv4 address mapped into IPv6.
 func mapped(b []byte) bool { return allZero(b[:10]) && b[10] == 0xff && b[11] == 0xff }

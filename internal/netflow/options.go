@@ -122,7 +122,7 @@ type sampling struct {
 	size, population flow.Int // 309, 310: so many of so many
 }
 
-// rest keeps what the rate is not made of.
+// rest keeps what the rate is not made of, and what it is no whole number of.
 func (p *sampling) rest(x *extension.Block) {
 	keep := func(v flow.Int, name string) {
 		if v.OK {
@@ -132,13 +132,14 @@ func (p *sampling) rest(x *extension.Block) {
 	if p.random.OK {
 		keep(p.interval, "samplingInterval")
 	}
-	if p.random.OK || p.interval.OK {
+	rounded := func(of, by flow.Int) bool { return of.OK && by.OK && of.V%by.V != 0 }
+	if p.random.OK || p.interval.OK || rounded(p.space, p.packets) {
 		keep(p.packets, "samplingPacketInterval")
 	}
-	if p.random.OK || p.interval.OK || !p.packets.OK {
+	if p.random.OK || p.interval.OK || !p.packets.OK || rounded(p.space, p.packets) {
 		keep(p.space, "samplingPacketSpace")
 	}
-	if p.random.OK || p.interval.OK || p.packets.OK || !p.size.OK || !p.population.OK {
+	if p.random.OK || p.interval.OK || p.packets.OK || !p.size.OK || !p.population.OK || rounded(p.population, p.size) {
 		keep(p.size, "samplingSize")
 		keep(p.population, "samplingPopulation")
 	}
