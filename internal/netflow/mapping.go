@@ -4,7 +4,6 @@ import (
 	"math"
 
 	"github.com/flowbeam/flowbeam/flow"
-	"github.com/flowbeam/flowbeam/internal/packet"
 )
 
 // setter puts one field of a data record, b, into the row. It says false where the value is
@@ -121,8 +120,8 @@ var mappings = map[uint16]mapping{
 
 	// The first bytes of a sampled packet, and its length.
 	312: {set: func(w *row, b []byte) bool { w.r.Source.Packets = flow.N(1); return sourceBytes(w, b) }, unless: []uint16{1, 2, 85, 86, 352}},
-	313: {set: func(w *row, b []byte) bool { packet.IP(w.r, w.x, b); return true }, unless: []uint16{315}},
-	315: {set: func(w *row, b []byte) bool { packet.Ethernet(w.r, w.x, b); return true }},
+	313: {set: func(w *row, b []byte) bool { w.packet = b; return true }, unless: []uint16{315}},
+	315: {set: func(w *row, b []byte) bool { w.packet, w.frame = b, true; return true }},
 
 	// No next hop is told by zeros; others stay extensions.
 	15: {set: unspecified}, 18: {set: unspecified}, 62: {set: unspecified}, 63: {set: unspecified},

@@ -26,6 +26,8 @@ type row struct {
 	base                          flow.Time // when that began
 	observed, duration            flow.Time
 	haveDuration                  bool
+	packet                        []byte // the first bytes of a sampled one
+	frame                         bool   // of its frame
 }
 
 // fill reads the record at the beginning of b into the row, and returns its length.
@@ -86,6 +88,9 @@ func cut(l *layout, f *field) error {
 func (s *Session) finish(dom *domain, l *layout) {
 	w := &s.row
 	r := w.r
+	if w.packet != nil {
+		w.sampledPacket()
+	}
 	own(w.x, &r.Source.Bytes, w.postBytes, "postOctetDeltaCount")
 	own(w.x, &r.Source.Packets, w.postPackets, "postPacketDeltaCount")
 	r.CounterSemantics, r.ByteLayer = l.semantics, l.byteLayer
