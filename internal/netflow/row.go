@@ -329,7 +329,9 @@ func (s *Session) rates(dom *domain) {
 		w.sampling.rest(w.x)
 		return
 	}
-	w.sampling.rest(w.x)
+	if p := &w.sampling; p.space.OK || p.size.OK || p.population.OK { // parts of a rate
+		p.rest(w.x)
+	}
 	var found *option
 	if w.selector.OK {
 		found = o.selectors[w.selector.V]
