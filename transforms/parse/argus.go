@@ -243,10 +243,10 @@ func (d *argusDecoder) finish(a *argusRow) error {
 			r.Protocol = flow.N(17) // ra names what UDP carries
 		}
 	}
-	if err := argusAddress(&r.Source, "SrcAddr", a.source); err != nil {
+	if err := d.address(&r.Source, "SrcAddr", a.source); err != nil {
 		return err
 	}
-	if err := argusAddress(&r.Destination, "DstAddr", a.destination); err != nil {
+	if err := d.address(&r.Destination, "DstAddr", a.destination); err != nil {
 		return err
 	}
 	if err := d.ports(a); err != nil {
@@ -373,8 +373,8 @@ func argusNumber(name, text string) (n flow.Int, digits int, err error) {
 	return flow.N(int64(v)), len(hex), nil
 }
 
-// argusAddress reads an IP address, a MAC address or a host name.
-func argusAddress(e *flow.Endpoint, name, text string) error {
+// address reads an IP address, a MAC address or a host name.
+func (d *argusDecoder) address(e *flow.Endpoint, name, text string) error {
 	ip, err := flow.ParseIP(text)
 	switch {
 	case err == nil:
@@ -382,6 +382,8 @@ func argusAddress(e *flow.Endpoint, name, text string) error {
 	case isMAC(text):
 		if e.MAC == "" {
 			e.MAC = text
+		} else if e.MAC != text {
+			d.ext.Add(flow.Ext(name, text)) // SrcMac or DstMac is another
 		}
 	case isHostName(text):
 		e.Domain = text
