@@ -198,6 +198,9 @@ func (e *effect) notes() (out []string) {
 	case e.needed > 0:
 		out = append(out, "needed here or elsewhere")
 	}
+	if e.zeros > 0 && e.absent == e.zeros {
+		out = append(out, "0 is absent")
+	}
 	out = append(out, slices.Sorted(maps.Keys(e.with))...)
 	if e.refused {
 		out = append(out, "another value is a dead letter")

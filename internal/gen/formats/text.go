@@ -177,7 +177,7 @@ var textFormats = []textFormat{
 	},
 	{
 		name:   "pmacct",
-		values: map[string][]string{"ip_proto": {"tcp"}},
+		values: map[string][]string{"ip_proto": {"tcp", "udp"}},
 	},
 	{
 		name:   "goflow2",

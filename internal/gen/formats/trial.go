@@ -44,6 +44,8 @@ type effect struct {
 	with       map[string]bool // notes on columns that are there only with the field, or without
 	needed     int             // trials in which the record can't be read without it
 	free       int             // and those in which it can
+	zeros      int             // trials with 0 in its place
+	absent     int             // and those in which that is as if the field was not there
 	refused    bool            // another value is a dead letter
 	skipped    bool            // another value is no flow record
 }
@@ -189,15 +191,17 @@ func (s *section) one(t *trial, base *flow.Record, e *effect) error {
 	}
 	e.free++
 	if t.text != "" && different && len(e.columns) == 0 && !s.differs(base, w.record) {
-		e.with[fmt.Sprintf("`%s` adds nothing and is not kept", t.text)] = true
+		e.with[fmt.Sprintf("`%s` is left out where it adds nothing", t.text)] = true
 	}
 	if t.zero != nil {
 		z, err := s.decode(t.zero)
 		if err != nil {
 			return err
 		}
-		if z.record != nil && s.differs(base, w.record) && !s.differs(z.record, w.record) {
-			e.with["0 is absent"] = true
+		if z.record != nil && s.differs(base, w.record) {
+			if e.zeros++; !s.differs(z.record, w.record) {
+				e.absent++
+			}
 		}
 	}
 	for _, name := range [...]string{"time_quality", "counter_semantics", "byte_layer", "sampling_source"} {

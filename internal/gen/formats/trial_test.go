@@ -91,3 +91,34 @@ func TestAnotherValueThatIsRefusedIsTold(t *testing.T) {
 		t.Errorf("%v %+v", err, s.effects["server_ip"])
 	}
 }
+
+func TestZeroIsAbsentOnlyWhereItAlwaysIs(t *testing.T) {
+	tried := func(lines ...string) *section {
+		var data [][]byte
+		for _, l := range lines {
+			data = append(data, []byte(l))
+		}
+		trials, err := jsonTrials(data, map[string][]string{"ip_proto": {"udp", "tcp"}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &section{title: "pmacct", parse: "pmacct", trials: trials}
+		if err := s.try(); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	const udp = `{"ip_src":"10.0.0.1","ip_proto":"udp","vlan":10,"tcp_flags":16,"packets":1,"stamp_inserted":1768478400}`
+	tcp := strings.Replace(udp, "udp", "tcp", 1)
+	for what, c := range map[string]struct {
+		s    *section
+		note bool
+	}{"of UDP": {tried(udp), true}, "of TCP as well": {tried(udp, tcp), false}} {
+		if got := strings.Contains(strings.Join(c.s.effects["tcp_flags"].notes(), ";"), "0 is absent"); got != c.note {
+			t.Errorf("%s: tcp_flags %v", what, got)
+		}
+		if !strings.Contains(strings.Join(c.s.effects["vlan"].notes(), ";"), "0 is absent") {
+			t.Errorf("%s: vlan", what)
+		}
+	}
+}
