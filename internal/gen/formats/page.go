@@ -14,9 +14,9 @@ import (
 const intro = `# What becomes of each field
 
 Made by ` + "`go generate ./transforms/parse`" + `, which tries it: of each source field one value is changed in a sample,
-or left out, and what differs then between the two records is in its row. Nothing here is written by hand but the
-reasons why a field is dropped, and a reason of a field that does change something fails the tests, as does a field
-that is lost without a reason.
+or left out, and what differs then between the two records is in its row. Written by hand are the words above the
+tables and the reasons why a field is dropped: a reason of a field that does change something fails the tests, as does a
+field that is lost without a reason.
 
 Record fields are those of [flow.Record](../flow/record.go); what the columns are is said in [fields](fields.md). BigQuery's
 columns have these names in Parquet, Avro, CSV and NDJSON too. A field that the record has no place for becomes an
@@ -197,6 +197,9 @@ func (e *effect) notes() (out []string) {
 		out = append(out, "needed")
 	case e.needed > 0:
 		out = append(out, "needed here or elsewhere")
+	}
+	if e.idleText != "" && len(e.columns) == 0 {
+		out = append(out, fmt.Sprintf("`%s` is left out where it adds nothing", e.idleText))
 	}
 	if e.zeros > 0 && e.absent == e.zeros {
 		out = append(out, "0 is absent")

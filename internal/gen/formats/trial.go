@@ -44,6 +44,7 @@ type effect struct {
 	with       map[string]bool // notes on columns that are there only with the field, or without
 	needed     int             // trials in which the record can't be read without it
 	free       int             // and those in which it can
+	idleText   string          // a value with which the record is as if the field was not there
 	zeros      int             // trials with 0 in its place
 	absent     int             // and those in which that is as if the field was not there
 	refused    bool            // another value is a dead letter
@@ -190,8 +191,8 @@ func (s *section) one(t *trial, base *flow.Record, e *effect) error {
 		return nil
 	}
 	e.free++
-	if t.text != "" && different && len(e.columns) == 0 && !s.differs(base, w.record) {
-		e.with[fmt.Sprintf("`%s` is left out where it adds nothing", t.text)] = true
+	if t.text != "" && different && !s.differs(base, w.record) {
+		e.idleText = t.text
 	}
 	if t.zero != nil {
 		z, err := s.decode(t.zero)
