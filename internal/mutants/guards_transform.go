@@ -170,6 +170,27 @@ var transformGuards = []guard{
 		new:  "if false {",
 		test: "TestVNetStatesWithoutCounters",
 	}, {
+		name: "parse/portless",
+		why:  "what stands in the place of a port that a protocol has not is lost",
+		file: "transforms/parse/values.go",
+		old:  "		ext.Add(flow.ExtN(name, p.V))\n",
+		new:  "		_ = ext\n",
+		test: "TestCases",
+	}, {
+		name: "formats/lost-fields",
+		why:  "a field that a decoder loses is called dropped on the page of formats",
+		file: "internal/gen/formats/trial.go",
+		old:  "case reason == \"\" && !e.any():",
+		new:  "case false:",
+		test: "TestReasonsAreHeldToWhatWasSeen",
+	}, {
+		name: "formats/false-reasons",
+		why:  "the page of formats says that a field is dropped which is not",
+		file: "internal/gen/formats/trial.go",
+		old:  "case reason != \"\" && e.any():",
+		new:  "case false:",
+		test: "TestReasonsAreHeldToWhatWasSeen",
+	}, {
 		name: "dedupe/state-appended",
 		why:  "a duplicate in a later bundle passes",
 		file: "transforms/dedupe/exact.go",

@@ -72,7 +72,7 @@ func FuzzNetFlow(f *testing.F) {
 			t.Fatalf("%d bytes are parked, %d templates", s.parked.bytes, s.kept.templates)
 		}
 		for i := range out.Records {
-			if i < 10 {
+			if i < 10 && out.Records[i].EventTime != 0 { // none where the header's clock is at zero: parse refuses it
 				checkRecord(t, "fuzz", &out.Records[i])
 			}
 		}

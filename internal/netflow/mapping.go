@@ -4,7 +4,6 @@ import (
 	"math"
 
 	"github.com/flowbeam/flowbeam/flow"
-	"github.com/flowbeam/flowbeam/internal/packet"
 )
 
 // setter puts one field of a data record, b, into the row. It says false where the value is
@@ -49,10 +48,10 @@ var mappings = map[uint16]mapping{
 	27:  {set: func(w *row, b []byte) bool { return address(&w.r.Source.IP, b) }},
 	28:  {set: func(w *row, b []byte) bool { return address(&w.r.Destination.IP, b) }},
 	60:  {set: func(w *row, b []byte) bool { return small(&w.ipVersion, b, 15) }},
-	9:   {set: func(w *row, b []byte) bool { return small(&w.r.Source.PrefixLength, b, 32) }},
-	13:  {set: func(w *row, b []byte) bool { return small(&w.r.Destination.PrefixLength, b, 32) }},
-	29:  {set: func(w *row, b []byte) bool { return small(&w.r.Source.PrefixLength, b, 128) }},
-	30:  {set: func(w *row, b []byte) bool { return small(&w.r.Destination.PrefixLength, b, 128) }},
+	9:   {set: func(w *row, b []byte) bool { return prefixLength(&w.r.Source.PrefixLength, b, 32) }},
+	13:  {set: func(w *row, b []byte) bool { return prefixLength(&w.r.Destination.PrefixLength, b, 32) }},
+	29:  {set: func(w *row, b []byte) bool { return prefixLength(&w.r.Source.PrefixLength, b, 128) }},
+	30:  {set: func(w *row, b []byte) bool { return prefixLength(&w.r.Destination.PrefixLength, b, 128) }},
 	16:  {set: func(w *row, b []byte) bool { return asn(&w.r.Source.ASN, b) }},
 	17:  {set: func(w *row, b []byte) bool { return asn(&w.r.Destination.ASN, b) }},
 	10:  {set: func(w *row, b []byte) bool { return small(&w.ingress, b, math.MaxUint32) }},
@@ -121,8 +120,8 @@ var mappings = map[uint16]mapping{
 
 	// The first bytes of a sampled packet, and its length.
 	312: {set: func(w *row, b []byte) bool { w.r.Source.Packets = flow.N(1); return sourceBytes(w, b) }, unless: []uint16{1, 2, 85, 86, 352}},
-	313: {set: func(w *row, b []byte) bool { packet.IP(w.r, w.x, b); return true }, unless: []uint16{315}},
-	315: {set: func(w *row, b []byte) bool { packet.Ethernet(w.r, w.x, b); return true }},
+	313: {set: func(w *row, b []byte) bool { w.packet = b; return true }, unless: []uint16{315}},
+	315: {set: func(w *row, b []byte) bool { w.packet, w.frame = b, true; return true }},
 
 	// No next hop is told by zeros; others stay extensions.
 	15: {set: unspecified}, 18: {set: unspecified}, 62: {set: unspecified}, 63: {set: unspecified},
@@ -258,7 +257,16 @@ func address(to *flow.IP, b []byte) bool {
 // was none.
 func natAddress(to *flow.IP, b []byte) bool { return allZero(b) || address(to, b) }
 
-func natPort(to *flow.Int, b []byte) bool { return allZero(b) || small(to, b, 65535) }
+func natPort(to *flow.Int, b []byte) bool { return allZero(b) || agrees(to, b) && small(to, b, 65535) }
+
+// prefixLength sets the length of a prefix. A template may have one of each family, of which one
+// is zero.
+func prefixLength(to *flow.Int, b []byte, max uint64) bool {
+	return to.V != 0 && allZero(b) || agrees(to, b) && small(to, b, max)
+}
+
+// agrees says whether a number may be set: there is none, zero or the same.
+func agrees(to *flow.Int, b []byte) bool { return to.V == 0 || uint64(to.V) == number(b) }
 
 // mapped says whether b is an IPv4 address mapped into IPv6.
 func mapped(b []byte) bool { return allZero(b[:10]) && b[10] == 0xff && b[11] == 0xff }

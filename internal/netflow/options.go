@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
 // options is what a domain's options records said that its flow records need.
@@ -125,6 +126,29 @@ type sampling struct {
 	random           flow.Int // 50: the same, of random sampling
 	packets, space   flow.Int // 305, 306: so many packets are taken, then so many not
 	size, population flow.Int // 309, 310: so many of so many
+}
+
+// rest keeps what the rate is not made of, and what it is no whole number of.
+func (p *sampling) rest(x *extension.Block) {
+	keep := func(v flow.Int, name string) {
+		if v.OK {
+			x.AddNumber(name, uint64(v.V))
+		}
+	}
+	if p.random.OK {
+		keep(p.interval, "samplingInterval")
+	}
+	rounded := func(of, by flow.Int) bool { return of.OK && by.OK && of.V%by.V != 0 }
+	if p.random.OK || p.interval.OK || rounded(p.space, p.packets) {
+		keep(p.packets, "samplingPacketInterval")
+	}
+	if p.random.OK || p.interval.OK || !p.packets.OK || rounded(p.space, p.packets) {
+		keep(p.space, "samplingPacketSpace")
+	}
+	if p.random.OK || p.interval.OK || p.packets.OK || !p.size.OK || !p.population.OK || rounded(p.population, p.size) {
+		keep(p.size, "samplingSize")
+		keep(p.population, "samplingPopulation")
+	}
 }
 
 // rate is one packet in how many. 305 without 306 says by the letter nothing; exporters

@@ -3,6 +3,7 @@ package netflow
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/flowbeam/flowbeam/flow"
 )
@@ -114,5 +115,45 @@ func TestLongOptionsRecordsAreNotKept(t *testing.T) {
 		ipfix(head{}, templates(IPFIX, 256, "10:4"), setOf(256, u32b(3))))
 	if out.Records[0].IngressInterface != "3" || out.Counts.OptionsDropped != 1 {
 		t.Errorf("%+v", out.Counts)
+	}
+}
+
+// What the rate is not made of stays: it may be another than the one that was taken.
+func TestWhatTheRateIsNotMadeOfIsKept(t *testing.T) {
+	for fields, want := range map[string]struct {
+		rate       flow.Int
+		extensions string
+	}{
+		"34:4 50:4":         {flow.N(2), `{"samplingInterval":1}`},
+		"34:4 305:4 306:4":  {flow.N(1), `{"samplingPacketInterval":2,"samplingPacketSpace":3}`},
+		"305:4 306:4":       {flow.N(3), `{}`},
+		"306:4":             {flow.Int{}, `{"samplingPacketSpace":1}`},
+		"309:4 310:4":       {flow.N(2), `{}`},
+		"309:4":             {flow.Int{}, `{"samplingSize":1}`},
+		"310:4":             {flow.Int{}, `{"samplingPopulation":1}`},
+		"305:4 309:4 310:4": {flow.N(1), `{"samplingSize":2,"samplingPopulation":3}`},
+	} {
+		r := one(t, IPFIX, "1:4 "+fields, cat(u32b(7), u32b(1), u32b(2), u32b(3))[:4+4*len(strings.Fields(fields))])
+		if r.SamplingRate != want.rate || extensions(r) != want.extensions {
+			t.Errorf("%s: rate %v, %s", fields, r.SamplingRate, extensions(r))
+		}
+	}
+}
+
+func TestABootTimeFromWhichNothingCountsIsKept(t *testing.T) {
+	boot := u64b(uint64(flowDay.Add(-time.Hour).UnixMilli()))
+	for what, c := range map[string]struct {
+		version uint16
+		fields  string
+		values  []byte
+		kept    bool
+	}{
+		"IPFIX, no uptime": {IPFIX, "160:8 1:4", cat(boot, u32b(1)), true},
+		"IPFIX, an uptime": {IPFIX, "160:8 22:4", cat(boot, u32b(1)), false},
+		"v9, an uptime":    {V9, "160:8 22:4", cat(boot, u32b(1)), true}, // its header says it too
+	} {
+		if got := ext(one(t, c.version, c.fields, c.values), "systemInitTimeMilliseconds"); (got != "") != c.kept {
+			t.Errorf("%s: %q", what, got)
+		}
 	}
 }

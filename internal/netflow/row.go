@@ -26,6 +26,8 @@ type row struct {
 	base                          flow.Time // when that began
 	observed, duration            flow.Time
 	haveDuration                  bool
+	packet                        []byte // the first bytes of a sampled one
+	frame                         bool   // of its frame
 }
 
 // fill reads the record at the beginning of b into the row, and returns its length.
@@ -86,6 +88,9 @@ func cut(l *layout, f *field) error {
 func (s *Session) finish(dom *domain, l *layout) {
 	w := &s.row
 	r := w.r
+	if w.packet != nil {
+		w.sampledPacket()
+	}
 	own(w.x, &r.Source.Bytes, w.postBytes, "postOctetDeltaCount")
 	own(w.x, &r.Source.Packets, w.postPackets, "postPacketDeltaCount")
 	r.CounterSemantics, r.ByteLayer = l.semantics, l.byteLayer
@@ -179,6 +184,9 @@ const wrap = 1 << 32
 func (s *Session) times(dom *domain) {
 	w := &s.row
 	r := w.r
+	if w.base != 0 && (w.h.version != IPFIX || !w.first.OK && !w.last.OK) {
+		w.x.Add(flow.Ext("systemInitTimeMilliseconds", w.base.String())) // no time is counted from it
+	}
 	if w.first.OK || w.last.OK {
 		base, wrapped := w.base, false
 		if base == 0 && w.h.version == IPFIX {
@@ -318,7 +326,11 @@ func (s *Session) rates(dom *domain) {
 	w, o := &s.row, &dom.options
 	if rate, ok := w.sampling.rate(); ok {
 		w.r.SamplingRate, w.r.SamplingSource = flow.N(rate), "record"
+		w.sampling.rest(w.x)
 		return
+	}
+	if p := &w.sampling; p.space.OK || p.size.OK || p.population.OK { // parts of a rate
+		p.rest(w.x)
 	}
 	var found *option
 	if w.selector.OK {

@@ -119,14 +119,19 @@ func duration(w *row, b []byte, unit uint64) bool {
 	return true
 }
 
-// text sets a string without the NULs that fill it up, where it is not empty.
+// text sets a string without the NULs that fill it up, where it is not empty. It is false where
+// another is there.
 func text(w *row, to *string, b []byte) bool {
 	b = extension.Unpadded(b)
 	if !extension.Printable(b) {
 		return false
 	}
-	if len(b) > 0 {
+	switch {
+	case len(b) == 0:
+	case *to == "":
 		*to = w.x.String(b)
+	default:
+		return *to == string(b)
 	}
 	return true
 }

@@ -172,10 +172,16 @@ func (f *sampled) known(kind uint32, in *reader) bool {
 	return false
 }
 
-// length sets the bytes, which the first record that has them tells.
+// length sets the bytes, which the first record that has them tells. Those of another layer are an
+// extension.
 func (f *sampled) length(n uint32, layer string) {
-	if !f.r.Source.Bytes.OK {
+	switch {
+	case !f.r.Source.Bytes.OK:
 		f.r.Source.Bytes, f.r.ByteLayer = flow.N(int64(n)), layer
+	case layer == "ip":
+		f.x.AddNumber("ipTotalLength", uint64(n))
+	default:
+		f.x.AddNumber("dataLinkFrameSize", uint64(n))
 	}
 }
 
@@ -206,15 +212,13 @@ func (f *sampled) header(in *reader) bool {
 // ethernet reads sampled_ethernet.
 func (f *sampled) ethernet(in *reader) bool {
 	length, source, destination, etherType := in.u32(), in.take(8), in.take(8), in.u32()
-	if in.cut {
-		return false
+	if in.cut || f.r.Source.MAC != "" {
+		return false // as the frame's header has said it
 	}
 	f.length(length, "l2")
-	if f.r.Source.MAC == "" {
-		f.r.Source.MAC, f.r.Destination.MAC = f.x.MAC(source[:6]), f.x.MAC(destination[:6])
-		if !f.r.Source.IP.OK() {
-			f.x.AddNumber("ethernetType", uint64(etherType))
-		}
+	f.r.Source.MAC, f.r.Destination.MAC = f.x.MAC(source[:6]), f.x.MAC(destination[:6])
+	if n := f.r.Source.IP.Len; !(n == 4 && etherType == 0x0800) && !(n == 16 && etherType == 0x86dd) {
+		f.x.AddNumber("ethernetType", uint64(etherType)) // else the addresses say it
 	}
 	return true
 }
@@ -253,8 +257,12 @@ func (f *sampled) vlans(in *reader) bool {
 	if in.cut {
 		return false
 	}
-	if !f.r.VLAN.OK && vlan != unknown && vlan < 4096 {
+	switch {
+	case vlan == unknown || f.r.VLAN == flow.N(int64(vlan)):
+	case vlan < 4096 && !f.r.VLAN.OK:
 		f.r.VLAN = flow.N(int64(vlan))
+	default:
+		f.x.AddNumber("vlanId", uint64(vlan)) // the frame's header has another
 	}
 	for _, v := range []struct {
 		name  string

@@ -32,7 +32,8 @@ func init() {
 //
 // StartTime is local time without an offset, or seconds since the epoch; which zone it is
 // in says a line "#timezone Asia/Tokyo" of the declared header, otherwise it is taken for
-// UTC. The end is LastTime, or StartTime + Dur. SrcAddr is the source. Its counters are
+// UTC. The end is LastTime, or StartTime + Dur; a Dur that says something else than LastTime is an
+// extension. SrcAddr is the source. Its counters are
 // SrcPkts and SrcBytes; the destination's are DstPkts and DstBytes, or TotPkts and TotBytes
 // less the source's. Where SrcPkts is missing, packets are known only of a record in which one
 // side sent no byte; of others TotPkts is kept as an extension. Bytes are those of frames
@@ -105,6 +106,7 @@ func readArgusLayout(header string) (*delimited, error) {
 type argusRow struct {
 	r                        *flow.Record
 	duration                 flow.Int // ns
+	durationText             string
 	proto                    string
 	source, destination      string
 	sourcePort, destPort     string
@@ -157,7 +159,7 @@ func (d *argusDecoder) columns(a *argusRow) (err error) {
 		case argusDuration:
 			var ns int64
 			if ns, err = nanoseconds(c.name, text, seconds); err == nil {
-				a.duration = flow.N(ns)
+				a.duration, a.durationText = flow.N(ns), text
 			}
 		case argusProto:
 			a.proto = text
@@ -230,6 +232,9 @@ func (d *argusDecoder) finish(a *argusRow) error {
 	if err := endOrStart(r, "LastTime"); err != nil {
 		return err
 	}
+	if a.duration.OK && a.duration != r.Duration() {
+		d.ext.Add(extensionOf("Dur", a.durationText))
+	}
 	if n, ok := protocolNumber(a.proto); ok {
 		r.Protocol = flow.N(n)
 	} else if a.proto != "" {
@@ -238,10 +243,10 @@ func (d *argusDecoder) finish(a *argusRow) error {
 			r.Protocol = flow.N(17) // ra names what UDP carries
 		}
 	}
-	if err := argusAddress(&r.Source, "SrcAddr", a.source); err != nil {
+	if err := d.address(&r.Source, "SrcAddr", a.source); err != nil {
 		return err
 	}
-	if err := argusAddress(&r.Destination, "DstAddr", a.destination); err != nil {
+	if err := d.address(&r.Destination, "DstAddr", a.destination); err != nil {
 		return err
 	}
 	if err := d.ports(a); err != nil {
@@ -368,8 +373,8 @@ func argusNumber(name, text string) (n flow.Int, digits int, err error) {
 	return flow.N(int64(v)), len(hex), nil
 }
 
-// argusAddress reads an IP address, a MAC address or a host name.
-func argusAddress(e *flow.Endpoint, name, text string) error {
+// address reads an IP address, a MAC address or a host name.
+func (d *argusDecoder) address(e *flow.Endpoint, name, text string) error {
 	ip, err := flow.ParseIP(text)
 	switch {
 	case err == nil:
@@ -377,6 +382,8 @@ func argusAddress(e *flow.Endpoint, name, text string) error {
 	case isMAC(text):
 		if e.MAC == "" {
 			e.MAC = text
+		} else if e.MAC != text {
+			d.ext.Add(flow.Ext(name, text)) // SrcMac or DstMac is another
 		}
 	case isHostName(text):
 		e.Domain = text

@@ -49,7 +49,7 @@ func init() {
 // that is the attachment; for what has neither (a regional NAT gateway, version 9), resource-id.
 // encryption-status (version 10) is a number: 0 not encrypted, 1 by Nitro, 2 by the
 // application's TLS, 3 by both. Ports of
-// protocols that have none (AWS writes 0) are absent. Event time is end. NODATA and
+// protocols that have none (AWS writes 0) are absent, or extensions where they are not 0. Event time is end. NODATA and
 // SKIPDATA rows are gaps. Columns that the record has no field for are extensions, named
 // with underscores. The id is the hash of the whole line: copies of one flow at several
 // interfaces or NATs differ only in late columns.
@@ -190,8 +190,12 @@ func (d *awsDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 		d.ext.Drop()
 		return Gap, nil
 	}
+	if err := a.finish(&d.ext); err != nil {
+		d.ext.Drop()
+		return Parsed, err
+	}
 	r.Extensions = d.ext.Take()
-	return Parsed, a.finish()
+	return Parsed, nil
 }
 
 func (d *awsDecoder) message(line string) (string, error) {
@@ -376,7 +380,7 @@ func (a *awsRow) gap() bool {
 	return false
 }
 
-func (a *awsRow) finish() error {
+func (a *awsRow) finish(ext *extension.List) error {
 	r := a.r
 	endpoint(&r.Source, a.pktSource)
 	endpoint(&r.Destination, a.pktDest)
@@ -398,7 +402,8 @@ func (a *awsRow) finish() error {
 		return missing("end")
 	}
 	if r.Protocol.OK && !hasPorts(r.Protocol.V) {
-		r.Source.Port, r.Destination.Port = flow.Int{}, flow.Int{}
+		portless(ext, "srcport", &r.Source.Port)
+		portless(ext, "dstport", &r.Destination.Port)
 	}
 	at := first(a.networkIfc, a.attachment, a.resource)
 	r.Exporter.Name = at

@@ -165,6 +165,9 @@ func (d *azureDecoder) tuple(e *azureEntry, g azureGroup, p azurePart, u *Unit) 
 	mac := e.macText
 	if g.mac != "" && g.mac != e.mac {
 		mac = azureMAC(g.mac)
+		if e.mac != "" {
+			d.ext.Add(flow.Ext("macAddress", e.mac)) // the entry's, as it is written
+		}
 	}
 	switch r.Direction {
 	case "ingress":
@@ -251,7 +254,7 @@ func azureFields(text string, to []string) (n int) {
 
 // azureEnds reads addresses, ports and direction, which both logs have in one order from
 // the second value on.
-func azureEnds(r *flow.Record, v []string, protocol func(text string) (flow.Int, error)) (err error) {
+func azureEnds(r *flow.Record, v []string, ext *extension.List, protocol func(text string) (flow.Int, error)) (err error) {
 	if r.Source.IP, err = address("source IP", v[1]); err != nil {
 		return err
 	}
@@ -266,7 +269,7 @@ func azureEnds(r *flow.Record, v []string, protocol func(text string) (flow.Int,
 			return err
 		}
 		if !hasPorts(r.Protocol.V) {
-			*p = flow.Int{}
+			portless(ext, [...]string{"source_port", "destination_port"}[i], p)
 		}
 	}
 	switch v[6] {

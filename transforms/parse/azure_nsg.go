@@ -76,7 +76,7 @@ func (nsgLayout) tuple(text string, r *flow.Record, _ *azureEntry, ext *extensio
 	if err != nil {
 		return err
 	}
-	if err := azureEnds(r, v[:], nsgProtocol); err != nil {
+	if err := azureEnds(r, v[:], ext, nsgProtocol); err != nil {
 		return err
 	}
 	switch v[7] {

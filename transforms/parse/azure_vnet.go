@@ -77,7 +77,7 @@ func (vnetLayout) tuple(text string, r *flow.Record, _ *azureEntry, ext *extensi
 	if err != nil {
 		return err
 	}
-	if err := azureEnds(r, v[:], func(text string) (flow.Int, error) { return integer("protocol", text, 255) }); err != nil {
+	if err := azureEnds(r, v[:], ext, func(text string) (flow.Int, error) { return integer("protocol", text, 255) }); err != nil {
 		return err
 	}
 	if v[7] == "" {

@@ -1,5 +1,7 @@
 package parse
 
+//go:generate go run ../../internal/gen/formats
+
 import (
 	"errors"
 	"fmt"

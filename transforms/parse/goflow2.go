@@ -252,10 +252,18 @@ func (g *goflow2Record) finish(ext *extension.List) error {
 	switch icmp := r.Protocol.V == 1 || r.Protocol.V == 58; {
 	case icmp && g.icmpType == 0 && g.icmpCode == 0:
 		r.ICMPType, r.ICMPCode = flow.N(g.destPort.V>>8), flow.N(g.destPort.V&0xff)
+		portless(ext, "src_port", &g.sourcePort)
 	case icmp:
 		r.ICMPType, r.ICMPCode = flow.N(g.icmpType), flow.N(g.icmpCode)
+		portless(ext, "src_port", &g.sourcePort)
+		if g.destPort.V != g.icmpType<<8|g.icmpCode {
+			portless(ext, "dst_port", &g.destPort)
+		}
 	case !r.Protocol.OK || hasPorts(r.Protocol.V):
 		r.Source.Port, r.Destination.Port = g.sourcePort, g.destPort
+	default:
+		portless(ext, "src_port", &g.sourcePort)
+		portless(ext, "dst_port", &g.destPort)
 	}
 	if g.typ != "" && g.typ != "FLOWUNKNOWN" {
 		ext.Add(flow.Ext("type", g.typ))

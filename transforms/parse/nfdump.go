@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
 // nfdumpField is a field of nfdump's output that the record has a place for. CSV and JSON
@@ -21,7 +22,7 @@ import (
 // address the exporter. The incoming source MAC and the incoming destination MAC are the
 // endpoints' MAC addresses. ICMP type and code are read where nfdump has them: as they are,
 // or as type × 256 + code in the place of the destination port. All else that has a value is
-// an extension by its name there.
+// an extension by its name there, ports of protocols that have none among it.
 //
 // Source: https://github.com/phaag/nfdump (src/output)
 const (
@@ -75,6 +76,8 @@ type nfdumpRecord struct {
 	duration flow.Int // ns
 	destPort flow.Int
 	icmp     bool // type and code were there as they are
+	// The names of the ports there, for what is no port of the record.
+	sourcePortName, destPortName string
 }
 
 // set fills one field and says whether it has to be kept as an extension.
@@ -97,11 +100,13 @@ func (n *nfdumpRecord) set(f int8, name, text string) (keep bool, err error) {
 	case nfdumpDestination:
 		r.Destination.IP, err = address(name, text)
 	case nfdumpSourcePort:
+		n.sourcePortName = name
 		r.Source.Port, err = port(name, text)
 	case nfdumpDestinationPort:
 		if typ, code, ok := strings.Cut(text, "."); ok {
 			return false, n.typeAndCode(name, typ, code)
 		}
+		n.destPortName = name
 		n.destPort, err = port(name, text)
 	case nfdumpProtocol:
 		v, ok := protocolNumber(text)
@@ -212,7 +217,7 @@ func (n *nfdumpRecord) time(name, text string) (t flow.Time, err error) {
 	return t, err
 }
 
-func (n *nfdumpRecord) finish() error {
+func (n *nfdumpRecord) finish(ext *extension.List) error {
 	r := n.r
 	switch {
 	case !r.Source.IP.OK():
@@ -238,10 +243,13 @@ func (n *nfdumpRecord) finish() error {
 	case r.Protocol.OK && (r.Protocol.V == 1 || r.Protocol.V == 58):
 		if !n.icmp && n.destPort.OK {
 			r.ICMPType, r.ICMPCode = flow.N(n.destPort.V>>8), flow.N(n.destPort.V&0xff)
+		} else if n.destPort.V != r.ICMPType.V<<8|r.ICMPCode.V {
+			portless(ext, n.destPortName, &n.destPort)
 		}
-		r.Source.Port = flow.Int{}
+		portless(ext, n.sourcePortName, &r.Source.Port)
 	case r.Protocol.OK && !hasPorts(r.Protocol.V):
-		r.Source.Port = flow.Int{} // filler
+		portless(ext, n.sourcePortName, &r.Source.Port)
+		portless(ext, n.destPortName, &n.destPort)
 	default:
 		r.Destination.Port = n.destPort
 	}

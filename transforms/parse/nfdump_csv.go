@@ -83,7 +83,7 @@ func (d *nfdumpDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 		d.ext.Drop()
 		return Parsed, err
 	}
-	if err := n.finish(); err != nil {
+	if err := n.finish(&d.ext); err != nil {
 		d.ext.Drop()
 		return Parsed, err
 	}

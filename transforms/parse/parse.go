@@ -113,16 +113,22 @@ func Envelopes(on bool) Option {
 // reached (flow.FormatInfo's Prepare). A wrong option panics.
 func Records(s beam.Scope, raw beam.PCollection, opts ...Option) (batches, failures, counts beam.PCollection) {
 	s = s.Scope("parse.Records")
-	o := options{maxBytes: defaultMaxBytes, communityID: true}
+	o := defaultOptions()
 	for _, opt := range opts {
 		if err := opt(&o); err != nil {
 			panic(fmt.Sprintf("parse.Records: %v", err))
 		}
 	}
-	return beam.ParDo3(s, &parseFn{
+	return beam.ParDo3(s, newParseFn(&o), raw)
+}
+
+func defaultOptions() options { return options{maxBytes: defaultMaxBytes, communityID: true} }
+
+func newParseFn(o *options) *parseFn {
+	return &parseFn{
 		MaxBytes: o.maxBytes, Steps: flow.EncodeSteps(o.steps), KeepOriginal: o.keepOriginal,
 		Revision: o.revision, CommunityID: o.communityID, Bare: o.bare,
-	}, raw)
+	}
 }
 
 func init() {

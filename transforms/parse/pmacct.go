@@ -66,7 +66,7 @@ func (d *pmacctDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 		d.ext.Drop()
 		return Parsed, err
 	}
-	if err := p.finish(); err != nil {
+	if err := p.finish(&d.ext); err != nil {
 		d.ext.Drop()
 		return Parsed, err
 	}
@@ -90,6 +90,7 @@ type pmacctRecord struct {
 	sourcePort, destPort        flow.Int
 	icmp                        bool
 	known                       bool // it has a counter
+	minText, maxText            string
 }
 
 func (d *pmacctDecoder) fill(p *pmacctRecord) (err error) {
@@ -128,8 +129,10 @@ func (d *pmacctDecoder) fill(p *pmacctRecord) (err error) {
 		case "timestamp_end":
 			r.End, err = d.time(m)
 		case "timestamp_min":
+			p.minText = m.text
 			p.min, err = d.time(m)
 		case "timestamp_max":
+			p.maxText = m.text
 			p.max, err = d.time(m)
 		case "timestamp_arrival":
 			r.Observed, err = d.time(m)
@@ -242,13 +245,19 @@ func pmacctTime(z zone, m *jsonMember) (t flow.Time, err error) {
 	return t, err
 }
 
-func (p *pmacctRecord) finish() error {
+func (p *pmacctRecord) finish(ext *extension.List) error {
 	r := p.r
 	if !r.Source.IP.OK() && !r.Destination.IP.OK() && !p.known {
 		return missing("ip_src, ip_dst, packets and bytes")
 	}
 	if r.Start == 0 && r.End == 0 {
 		r.Start, r.End = p.min, p.max
+	}
+	if p.min != 0 && p.min != r.Start {
+		ext.Add(flow.Ext("timestamp_min", p.minText))
+	}
+	if p.max != 0 && p.max != r.End {
+		ext.Add(flow.Ext("timestamp_max", p.maxText))
 	}
 	if r.Start != 0 && r.End != 0 && r.End < r.Start {
 		return flow.Reject(flow.ReasonValue, "timestamp_end: %v is before timestamp_start, %v", r.End, r.Start)
@@ -272,8 +281,12 @@ func (p *pmacctRecord) finish() error {
 		if p.destPort.OK {
 			r.ICMPType, r.ICMPCode = flow.N(p.destPort.V>>8), flow.N(p.destPort.V&0xff)
 		}
+		portless(ext, "port_src", &p.sourcePort)
 	case !r.Protocol.OK || hasPorts(r.Protocol.V):
 		r.Source.Port, r.Destination.Port = p.sourcePort, p.destPort
+	default:
+		portless(ext, "port_src", &p.sourcePort)
+		portless(ext, "port_dst", &p.destPort)
 	}
 	if r.Protocol.OK && r.Protocol.V != 6 && r.TCPFlags.V == 0 {
 		r.TCPFlags = flow.Int{}

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
 // The functions of this file read the text of one field. name is the field's, for the
@@ -79,6 +80,15 @@ func integer(name, text string, max int64) (flow.Int, error) {
 func count(name, text string) (flow.Int, error) { return integer(name, text, math.MaxInt64) }
 
 func port(name, text string) (flow.Int, error) { return integer(name, text, 65535) }
+
+// portless takes a port away from a record whose protocol has none: exporters write zeros there.
+// What is no zero is kept as an extension.
+func portless(ext *extension.List, name string, p *flow.Int) {
+	if p.V != 0 {
+		ext.Add(flow.ExtN(name, p.V))
+	}
+	*p = flow.Int{}
+}
 
 func address(name, text string) (flow.IP, error) {
 	ip, err := flow.ParseIP(text)

@@ -72,8 +72,12 @@ func (d *zeekDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 		d.ext.Drop()
 		return Parsed, err
 	}
+	if err := z.finish(&d.ext); err != nil {
+		d.ext.Drop()
+		return Parsed, err
+	}
 	r.Extensions = d.ext.Take()
-	return Parsed, z.finish()
+	return Parsed, nil
 }
 
 // comment skips a line of the header, or the #close that ends a log. Logs put behind one

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
 // zeekField is a column of Zeek's conn.log that the record has a place for.
@@ -150,7 +151,7 @@ func (z *zeekRecord) set(f zeekField, name, text string) (err error) {
 }
 
 // finish makes the record of what was set.
-func (z *zeekRecord) finish() error {
+func (z *zeekRecord) finish(ext *extension.List) error {
 	r := z.r
 	switch {
 	case z.tsText == "":
@@ -167,7 +168,7 @@ func (z *zeekRecord) finish() error {
 		}
 		r.EventTime, r.TimeQuality = r.End, ""
 	}
-	z.transport()
+	z.transport(ext)
 	switch z.local {
 	case [2]byte{'T', 'F'}:
 		r.Direction = "egress"
@@ -194,7 +195,7 @@ func (z *zeekRecord) finish() error {
 // transport sets protocol and ports. For ICMP Zeek writes the type as the originator's
 // port, and as the responder's the code, or the counterpart's type where there is one.
 // Where it knows no transport the ports are filler.
-func (z *zeekRecord) transport() {
+func (z *zeekRecord) transport(ext *extension.List) {
 	r := z.r
 	switch z.proto {
 	case "tcp":
@@ -219,6 +220,8 @@ func (z *zeekRecord) transport() {
 			r.ICMPCode = z.respP
 		}
 	case "unknown_transport":
+		portless(ext, "id.orig_p", &z.origP)
+		portless(ext, "id.resp_p", &z.respP)
 	default:
 		r.Source.Port, r.Destination.Port = z.origP, z.respP
 	}

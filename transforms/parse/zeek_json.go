@@ -55,8 +55,12 @@ func (d *zeekJSONDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 		d.ext.Drop()
 		return Parsed, err
 	}
+	if err := z.finish(&d.ext); err != nil {
+		d.ext.Drop()
+		return Parsed, err
+	}
 	r.Extensions = d.ext.Take()
-	return Parsed, z.finish()
+	return Parsed, nil
 }
 
 func (d *zeekJSONDecoder) fill(z *zeekRecord) error {
