@@ -49,8 +49,9 @@ var tried = sync.OnceValues(func() ([]*section, error) {
 func all() (sections []*section, err error) {
 	makers := []func() (*section, error){sources, shippers}
 	for i := range textFormats {
-		if f := &textFormats[i]; f.name == "aws_vpc" {
-			makers = append(makers, func() (*section, error) { return awsVPC(f) })
+		f := &textFormats[i]
+		if _, ok := containers[f.name]; ok {
+			makers = append(makers, func() (*section, error) { return withContainer(f) })
 		} else {
 			makers = append(makers, f.section)
 		}

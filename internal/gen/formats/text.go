@@ -104,7 +104,11 @@ func (f *textFormat) file(data []byte) columnFile {
 var awsColumns = strings.Fields("version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status")
 
 var textFormats = []textFormat{
-	{name: "canopus"},
+	{
+		name: "canopus",
+		about: "Members are named as in JSON. In Avro the same names in the writer's schema, or its aliases, do the same: each was tried. A member beyond these becomes " +
+			"an extension there too, one with members of its own as JSON.",
+	},
 	{
 		name: "zeek", separator: "\t", blank: "-",
 		values: map[string][]string{"proto": {"udp"}, "local_orig": {"F"}, "local_resp": {"T"}},
