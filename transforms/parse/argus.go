@@ -224,10 +224,7 @@ func (d *argusDecoder) finish(a *argusRow) error {
 			return flow.Reject(flow.ReasonValue, "Dur: it ends beyond the year 2261")
 		}
 	}
-	if r.End != 0 && r.End < r.Start {
-		return flow.Reject(flow.ReasonValue, "LastTime: %v is before StartTime, %v", r.End, r.Start)
-	}
-	if err := endOrStart(r, "LastTime"); err != nil {
+	if err := endOrStart(r, "LastTime", "StartTime"); err != nil {
 		return err
 	}
 	if n, ok := protocolNumber(a.proto); ok {

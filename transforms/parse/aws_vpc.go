@@ -198,10 +198,8 @@ func (d *awsDecoder) message(line string) (string, error) {
 	if err := d.object.parse(line); err != nil {
 		return "", err
 	}
-	for i := range d.object.members {
-		if m := &d.object.members[i]; m.name == "message" {
-			return trim(m.text), m.wantString()
-		}
+	if m := memberNamed(d.object.members, "message"); m != nil {
+		return trim(m.text), m.wantString()
 	}
 	return "", missing("message")
 }
@@ -385,17 +383,9 @@ func (a *awsRow) finish() error {
 		return missing("srcaddr")
 	case !r.Destination.IP.OK():
 		return missing("dstaddr")
-	case r.Start != 0 && r.End != 0 && r.End < r.Start:
-		return flow.Reject(flow.ReasonValue, "end: %v is before start, %v", r.End, r.Start)
-	case r.End != 0:
-		r.EventTime = r.End
-		if r.Start == 0 {
-			r.TimeQuality = "no_start"
-		}
-	case r.Start != 0:
-		r.EventTime, r.TimeQuality = r.Start, "no_end"
-	default:
-		return missing("end")
+	}
+	if err := endOrStart(r, "end", "start"); err != nil {
+		return err
 	}
 	if r.Protocol.OK && !hasPorts(r.Protocol.V) {
 		r.Source.Port, r.Destination.Port = flow.Int{}, flow.Int{}

@@ -20,8 +20,7 @@ import (
 // azureDecoder reads units of either log: layout is what differs.
 type azureDecoder struct {
 	layout azureLayout
-	tree   jsonTree
-	names  memberPaths
+	object jsonObject
 	ext    extension.List
 	shared []flow.Extension // of the entry's members
 	parts  []azurePart      // of the last unit
@@ -29,11 +28,11 @@ type azureDecoder struct {
 }
 
 type azureLayout interface {
-	// flows is the array of groups in the entry at node i.
-	flows(t *jsonTree, i int) (int, error)
-	// group calls tuple with each tuple in a member of flows: rule, list and mac are those of
-	// the group. It returns an error where the group has another shape.
-	group(t *jsonTree, i int, tuple func(node int, g azureGroup)) error
+	// flows is the array of groups in an entry.
+	flows(o *jsonObject, entry []jsonMember) (*jsonMember, error)
+	// group calls tuple with each tuple, o.inner[i], in an element of flows: rule, list and mac
+	// are those of the group. It returns an error where the group has another shape.
+	group(o *jsonObject, group []jsonMember, tuple func(i int32, g azureGroup)) error
 	// tuple reads one.
 	tuple(text string, r *flow.Record, e *azureEntry, ext *extension.List) error
 	// taken says whether a member of the entry has a place in the record.
@@ -53,8 +52,9 @@ type azureEntry struct {
 // azureGroup is where a tuple stands.
 type azureGroup struct{ list, rule, mac string }
 
-// azurePart is one part: a tuple in its entry, or an entry that can't be read.
-type azurePart struct{ entry, tuple int }
+// azurePart is one part, of object.inner: a tuple in its entry, or an entry that can't be
+// read, which is both. The entry -1 is the object itself.
+type azurePart struct{ entry, tuple int32 }
 
 func (d *azureDecoder) DecodeUnit(data string, u *Unit) error {
 	d.parts = d.parts[:0]
@@ -62,18 +62,22 @@ func (d *azureDecoder) DecodeUnit(data string, u *Unit) error {
 	if s == "" {
 		return nil
 	}
-	if err := d.tree.parse(s); err != nil {
+	o := &d.object
+	if err := o.parse(s); err != nil {
 		return err
 	}
-	d.names.begin()
-	t := &d.tree
-	records := t.member(0, "records")
-	if records == 0 || t.nodes[records].kind != '[' {
-		return d.entry(0, u)
+	records := present(o.members, "records")
+	if records == nil || records.kind != '[' {
+		return d.entry(-1, o.members, 0, u)
 	}
-	for c, end := t.children(records); c < end; c = t.nodes[c].end {
-		if err := d.entry(c, u); err != nil {
-			d.refuse(azurePart{c, c}, u, err)
+	for i := records.from; i < records.to; i++ {
+		m := &o.inner[i]
+		err := m.want('{', "an object")
+		if err == nil {
+			err = d.entry(i, o.of(m), len("records."), u)
+		}
+		if err != nil {
+			d.refuse(azurePart{i, i}, u, err)
 		}
 	}
 	return nil
@@ -86,21 +90,23 @@ func (d *azureDecoder) refuse(p azurePart, u *Unit, err error) {
 
 // Part writes the entry with one of its tuples.
 func (d *azureDecoder) Part(i int) string {
-	d.buf = d.tree.only(d.buf[:0], d.parts[i].entry, d.parts[i].tuple)
+	o, p := &d.object, d.parts[i]
+	if p.entry < 0 {
+		d.buf = o.only(d.buf[:0], int(p.tuple))
+	} else {
+		d.buf = o.onlyOf(d.buf[:0], &o.inner[p.entry], int(p.tuple))
+	}
 	return string(d.buf)
 }
 
-// entry reads the entry at node i. An error is one of the entry itself, found before any of
-// its tuples.
-func (d *azureDecoder) entry(i int, u *Unit) error {
-	t := &d.tree
-	if n := &t.nodes[i]; n.kind != '{' {
-		return n.want('{', "an object")
-	}
+// entry reads the entry object.inner[at], or the object itself. The first cut bytes of its
+// members' paths are those of what it is in. An error is one of the entry itself, found before
+// any of its tuples.
+func (d *azureDecoder) entry(at int32, entry []jsonMember, cut int, u *Unit) error {
 	var e azureEntry
 	d.ext.Drop()
-	for c, end := t.children(i); c < end; c = t.nodes[c].end {
-		m := &t.nodes[c].jsonMember
+	for i := range entry {
+		m := &entry[i]
 		switch {
 		case m.kind == 'n':
 			continue
@@ -118,32 +124,50 @@ func (d *azureDecoder) entry(i int, u *Unit) error {
 		case m.name == d.layout.resource():
 			e.resource = m.text
 		case !d.layout.taken(m.name):
-			t.leaves(c, m.name, &d.names, &d.ext)
+			d.object.keep(m, cut, &d.ext)
 		}
 	}
 	d.shared = append(d.shared[:0], d.ext.Current()...)
 	d.ext.Drop()
 	e.macText = azureMAC(e.mac)
 	e.place()
-	flows, err := d.layout.flows(t, i)
+	o := &d.object
+	flows, err := d.layout.flows(o, entry)
 	if err != nil {
 		return err
 	}
 	before := len(d.parts)
-	for c, end := t.children(flows); c < end; c = t.nodes[c].end {
-		if err := d.layout.group(t, c, func(node int, g azureGroup) { d.tuple(&e, g, azurePart{i, node}, u) }); err != nil {
-			d.refuse(azurePart{i, c}, u, err)
+	tuple := func(i int32, g azureGroup) { d.tuple(&e, g, azurePart{at, i}, u) }
+	for i := flows.from; i < flows.to; i++ {
+		if err := d.layout.group(o, o.of(&o.inner[i]), tuple); err != nil {
+			d.refuse(azurePart{at, i}, u, err)
 		}
 	}
 	if len(d.parts) == before {
-		d.parts = append(d.parts, azurePart{i, i})
+		d.parts = append(d.parts, azurePart{at, at})
 		u.Gap()
 	}
 	return nil
 }
 
+// azureTuples calls each with every element of list and the array of tuples in it, after it
+// has seen that all have one.
+func azureTuples(o *jsonObject, list *jsonMember, each func(in []jsonMember, tuples *jsonMember)) error {
+	elements := o.of(list)
+	for i := range elements {
+		if _, err := needed(o.of(&elements[i]), "flowTuples", "flowTuples", '[', "an array"); err != nil {
+			return err
+		}
+	}
+	for i := range elements {
+		in := o.of(&elements[i])
+		each(in, present(in, "flowTuples"))
+	}
+	return nil
+}
+
 func (d *azureDecoder) tuple(e *azureEntry, g azureGroup, p azurePart, u *Unit) {
-	m := &d.tree.nodes[p.tuple].jsonMember
+	m := &d.object.inner[p.tuple]
 	if m.kind != '"' {
 		d.refuse(p, u, flow.Reject(flow.ReasonField, "flowTuples: want a string, have %s %s", kindName(m.kind), quoted(m.text)))
 		return

@@ -37,33 +37,25 @@ func (nsgLayout) resource() string { return "resourceId" }
 
 func (nsgLayout) taken(name string) bool { return name == "properties" }
 
-func (nsgLayout) flows(t *jsonTree, i int) (int, error) {
-	properties, err := t.want(i, "properties", "properties", '{', "an object")
+func (nsgLayout) flows(o *jsonObject, entry []jsonMember) (*jsonMember, error) {
+	properties, err := needed(entry, "properties", "properties", '{', "an object")
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	return t.want(properties, "flows", "properties.flows", '[', "an array")
+	return needed(o.of(properties), "flows", "properties.flows", '[', "an array")
 }
 
-func (nsgLayout) group(t *jsonTree, i int, tuple func(int, azureGroup)) error {
-	macs, err := t.want(i, "flows", "properties.flows.flows", '[', "an array")
+func (nsgLayout) group(o *jsonObject, group []jsonMember, tuple func(int32, azureGroup)) error {
+	macs, err := needed(group, "flows", "properties.flows.flows", '[', "an array")
 	if err != nil {
 		return err
 	}
-	for c, end := t.children(macs); c < end; c = t.nodes[c].end {
-		if _, err := t.want(c, "flowTuples", "flowTuples", '[', "an array"); err != nil {
-			return err
+	return azureTuples(o, macs, func(in []jsonMember, tuples *jsonMember) {
+		g := azureGroup{rule: textOf(group, "rule"), mac: textOf(in, "mac")}
+		for i := tuples.from; i < tuples.to; i++ {
+			tuple(i, g)
 		}
-	}
-	g := azureGroup{rule: t.text(i, "rule")}
-	for c, end := t.children(macs); c < end; c = t.nodes[c].end {
-		g.mac = t.text(c, "mac")
-		tuples := t.member(c, "flowTuples")
-		for n, end := t.children(tuples); n < end; n = t.nodes[n].end {
-			tuple(n, g)
-		}
-	}
-	return nil
+	})
 }
 
 func (nsgLayout) tuple(text string, r *flow.Record, _ *azureEntry, ext *extension.List) error {

@@ -39,33 +39,25 @@ func (vnetLayout) resource() string { return "targetResourceID" }
 
 func (vnetLayout) taken(name string) bool { return name == "flowRecords" }
 
-func (vnetLayout) flows(t *jsonTree, i int) (int, error) {
-	records, err := t.want(i, "flowRecords", "flowRecords", '{', "an object")
+func (vnetLayout) flows(o *jsonObject, entry []jsonMember) (*jsonMember, error) {
+	records, err := needed(entry, "flowRecords", "flowRecords", '{', "an object")
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	return t.want(records, "flows", "flowRecords.flows", '[', "an array")
+	return needed(o.of(records), "flows", "flowRecords.flows", '[', "an array")
 }
 
-func (vnetLayout) group(t *jsonTree, i int, tuple func(int, azureGroup)) error {
-	groups, err := t.want(i, "flowGroups", "flowGroups", '[', "an array")
+func (vnetLayout) group(o *jsonObject, group []jsonMember, tuple func(int32, azureGroup)) error {
+	groups, err := needed(group, "flowGroups", "flowGroups", '[', "an array")
 	if err != nil {
 		return err
 	}
-	g := azureGroup{list: t.text(i, "aclID")}
-	for c, end := t.children(groups); c < end; c = t.nodes[c].end {
-		if _, err := t.want(c, "flowTuples", "flowTuples", '[', "an array"); err != nil {
-			return err
+	return azureTuples(o, groups, func(in []jsonMember, tuples *jsonMember) {
+		g := azureGroup{list: textOf(group, "aclID"), rule: textOf(in, "rule")}
+		for i := tuples.from; i < tuples.to; i++ {
+			tuple(i, g)
 		}
-	}
-	for c, end := t.children(groups); c < end; c = t.nodes[c].end {
-		g.rule = t.text(c, "rule")
-		tuples := t.member(c, "flowTuples")
-		for n, end := t.children(tuples); n < end; n = t.nodes[n].end {
-			tuple(n, g)
-		}
-	}
-	return nil
+	})
 }
 
 func (vnetLayout) tuple(text string, r *flow.Record, _ *azureEntry, ext *extension.List) error {

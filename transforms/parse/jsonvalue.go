@@ -53,3 +53,42 @@ func memberNamed(members []jsonMember, name string) *jsonMember {
 	}
 	return nil
 }
+
+// present is memberNamed of one that is not null: what is null is absent.
+func present(members []jsonMember, name string) *jsonMember {
+	if m := memberNamed(members, name); m != nil && m.kind != 'n' {
+		return m
+	}
+	return nil
+}
+
+// needed is present of a member that has to be there and of a kind. path is the name that an
+// error gives it.
+func needed(members []jsonMember, name, path string, kind byte, what string) (*jsonMember, error) {
+	m := present(members, name)
+	if m == nil {
+		return nil, missing(path)
+	}
+	if m.kind != kind {
+		named := *m
+		named.name = path
+		return nil, named.want(kind, what)
+	}
+	return m, nil
+}
+
+// textOf is the text of a member, "" where it is absent.
+func textOf(members []jsonMember, name string) string {
+	if m := present(members, name); m != nil {
+		return m.text
+	}
+	return ""
+}
+
+// onlyString is the one string that a JSON array holds, if it is one.
+func (o *jsonObject) onlyString(array *jsonMember) (string, bool) {
+	if in := o.of(array); len(in) == 1 && in[0].kind == '"' {
+		return in[0].text, true
+	}
+	return "", false
+}

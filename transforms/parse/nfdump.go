@@ -225,10 +225,7 @@ func (n *nfdumpRecord) finish() error {
 			return flow.Reject(flow.ReasonValue, "duration: it ends beyond the year 2261")
 		}
 	}
-	if r.Start != 0 && r.End != 0 && r.End < r.Start {
-		return flow.Reject(flow.ReasonValue, "last: %v is before first, %v", r.End, r.Start)
-	}
-	if err := endOrStart(r, "last"); err != nil {
+	if err := endOrStart(r, "last", "first"); err != nil {
 		return err
 	}
 	if r.Destination.Packets.V == 0 && r.Destination.Bytes.V == 0 {

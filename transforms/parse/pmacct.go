@@ -250,9 +250,6 @@ func (p *pmacctRecord) finish() error {
 	if r.Start == 0 && r.End == 0 {
 		r.Start, r.End = p.min, p.max
 	}
-	if r.Start != 0 && r.End != 0 && r.End < r.Start {
-		return flow.Reject(flow.ReasonValue, "timestamp_end: %v is before timestamp_start, %v", r.End, r.Start)
-	}
 	if r.Start == 0 && r.End == 0 {
 		r.TimeQuality = "no_end"
 		for _, t := range [...]flow.Time{p.updated, p.inserted, r.Observed} {
@@ -264,7 +261,7 @@ func (p *pmacctRecord) finish() error {
 		if r.EventTime == 0 {
 			return missing("timestamp_end")
 		}
-	} else if err := endOrStart(r, "timestamp_end"); err != nil {
+	} else if err := endOrStart(r, "timestamp_end", "timestamp_start"); err != nil {
 		return err
 	}
 	switch {
