@@ -17,8 +17,10 @@ type jsonMember struct {
 	name  string
 	text  string // of a string what it says, of everything else its JSON
 	kind  byte   // '"', '0', 't', 'f', 'n', '{' or '['
+	whole bool   // a number that is whole and small enough: it is n
 	field int16  // what the format knows it as, see jsonNames
 	id    int32  // of jsonNames: of an element that of its array
+	n     int64
 	// Of an object or array: what is in it is jsonObject.inner[from:to].
 	from, to int32
 }
@@ -59,7 +61,7 @@ func (o *jsonObject) fast(s string) bool {
 	if i >= len(s) || s[i] != '{' {
 		return false
 	}
-	i = o.object(s, i, isPlain(s), 0, 1)
+	i = o.object(s, i, 0, 1)
 	if i < 0 || spaceAt(s, i) != len(s) {
 		return false
 	}
@@ -69,7 +71,7 @@ func (o *jsonObject) fast(s string) bool {
 
 // object reads the object at s[i] and returns the place behind it, or -1. id is that of its
 // name.
-func (o *jsonObject) object(s string, i int, plain bool, id int32, depth int) int {
+func (o *jsonObject) object(s string, i int, id int32, depth int) int {
 	if depth > maxJSONDepth {
 		return -1
 	}
@@ -87,7 +89,7 @@ func (o *jsonObject) object(s string, i int, plain bool, id int32, depth int) in
 		if end := i + 1 + len(e.name); guess != 0 && end < len(s) && s[end] == '"' && s[i+1:end] == e.name {
 			id, i = guess, end+1
 		} else {
-			end := stringAt(s, i, plain)
+			end := stringAt(s, i)
 			if end < 0 {
 				return -1
 			}
@@ -111,13 +113,13 @@ func (o *jsonObject) object(s string, i int, plain bool, id int32, depth int) in
 			i = spaceAt(s, i)
 		}
 		if i < len(s) && s[i] == '"' { // as most are
-			end := stringAt(s, i, plain)
+			end := stringAt(s, i)
 			if end < 0 {
 				return -1
 			}
 			o.open = append(o.open, jsonMember{name: e.name, text: s[i+1 : end-1], kind: '"', field: e.field, id: id})
 			i = end
-		} else if i = o.value(s, i, plain, jsonMember{name: e.name, field: e.field, id: id}, depth); i < 0 {
+		} else if i = o.value(s, i, jsonMember{name: e.name, field: e.field, id: id}, depth); i < 0 {
 			return -1
 		}
 		if i < len(s) && s[i] <= ' ' {
@@ -140,13 +142,13 @@ func (o *jsonObject) object(s string, i int, plain bool, id int32, depth int) in
 }
 
 // value reads the value at s[i], that of m, and returns the place behind it, or -1.
-func (o *jsonObject) value(s string, i int, plain bool, m jsonMember, depth int) (end int) {
+func (o *jsonObject) value(s string, i int, m jsonMember, depth int) (end int) {
 	if i >= len(s) {
 		return -1
 	}
 	switch m.kind = s[i]; m.kind {
 	case '"':
-		if end = stringAt(s, i, plain); end < 0 {
+		if end = stringAt(s, i); end < 0 {
 			return -1
 		}
 		m.text = s[i+1 : end-1]
@@ -157,14 +159,16 @@ func (o *jsonObject) value(s string, i int, plain bool, m jsonMember, depth int)
 	case '{', '[':
 		mark := len(o.open)
 		if m.kind == '{' {
-			end = o.object(s, i, plain, m.id, depth+1)
+			end = o.object(s, i, m.id, depth+1)
 		} else {
-			end = o.array(s, i, plain, m.id, depth+1)
+			end = o.array(s, i, m.id, depth+1)
 		}
 		m.from, m.to = o.close(mark)
 	default:
 		m.kind = '0'
-		end = numberAt(s, i)
+		if m.n, end, m.whole = wholeAt(s, i); !m.whole {
+			end = numberAt(s, i)
+		}
 	}
 	if end < 0 {
 		return -1
@@ -174,7 +178,7 @@ func (o *jsonObject) value(s string, i int, plain bool, m jsonMember, depth int)
 	return end
 }
 
-func (o *jsonObject) array(s string, i int, plain bool, id int32, depth int) int {
+func (o *jsonObject) array(s string, i int, id int32, depth int) int {
 	if depth > maxJSONDepth {
 		return -1
 	}
@@ -182,7 +186,7 @@ func (o *jsonObject) array(s string, i int, plain bool, id int32, depth int) int
 		return i + 1
 	}
 	for {
-		if i = o.value(s, spaceAt(s, i), plain, jsonMember{id: id}, depth); i < 0 {
+		if i = o.value(s, spaceAt(s, i), jsonMember{id: id}, depth); i < 0 {
 			return -1
 		}
 		if i = spaceAt(s, i); i >= len(s) {
@@ -261,6 +265,9 @@ func (o *jsonObject) tokens(d *jsontext.Decoder, s string, end jsontext.Kind, wi
 			}
 			m.from, m.to = o.close(mark)
 			m.text = s[start:d.InputOffset()]
+		case '0':
+			m.text = t.String()
+			m.n, _, m.whole = wholeAt(m.text, 0)
 		default:
 			m.text = t.String()
 		}
@@ -359,7 +366,7 @@ func (m *jsonMember) extension() (flow.Extension, bool) {
 	case 't', 'f':
 		e.Kind = flow.ExtBool
 	case '0':
-		if e.Kind = flow.ExtFloat; isInteger(m.text) {
+		if e.Kind = flow.ExtFloat; m.whole || isInteger(m.text) {
 			e.Kind = flow.ExtInt
 		}
 	}

@@ -18,25 +18,6 @@ func word(s string, i int) uint64 {
 		uint64(w[4])<<32 | uint64(w[5])<<40 | uint64(w[6])<<48 | uint64(w[7])<<56
 }
 
-// isPlain says whether s has neither control characters nor backslashes nor anything
-// beyond ASCII. It may say no where it should say yes.
-func isPlain(s string) bool {
-	i := 0
-	for ; i+8 <= len(s); i += 8 {
-		x := word(s, i)
-		slash := x ^ ones*'\\'
-		if (x|(x-ones*' ')&^x|(slash-ones)&^slash)&high != 0 {
-			return false // text over many lines is none, and says so in its first ones
-		}
-	}
-	for ; i < len(s); i++ {
-		if c := s[i]; c < ' ' || c >= utf8.RuneSelf || c == '\\' {
-			return false
-		}
-	}
-	return true
-}
-
 // validText says whether a string without quotes is what it says: it has no escapes and no
 // control characters and is UTF-8.
 func validText(s string) bool {
@@ -48,30 +29,30 @@ func validText(s string) bool {
 	return utf8.ValidString(s)
 }
 
-// quoteAt is where the next quote is.
-func quoteAt(s string, i int) int {
+// stringAt is where the string ends whose opening quote is s[i]. Eight bytes at a time it looks
+// for a quote, and for what needs a second look: control characters, backslashes, what is
+// beyond ASCII. Of each of these the lowest bit found is right; those above it may be wrong.
+func stringAt(s string, i int) int {
+	i++
+	start := i
 	for ; i+8 <= len(s); i += 8 {
-		x := word(s, i) ^ ones*'"'
-		if x = (x - ones) &^ x & high; x != 0 {
-			return i + bits.TrailingZeros64(x)>>3
+		x := word(s, i)
+		quote, slash := x^ones*'"', x^ones*'\\'
+		quote = (quote - ones) &^ quote & high
+		hard := (x | (x-ones*' ')&^x | (slash-ones)&^slash) & high
+		if quote|hard == 0 {
+			continue
 		}
-	}
-	for ; i < len(s); i++ {
-		if s[i] == '"' {
-			return i
+		if end := bits.TrailingZeros64(quote); end < bits.TrailingZeros64(hard) {
+			return i + end>>3 + 1
 		}
+		break
 	}
-	return -1
-}
-
-// stringAt is where the string ends whose opening quote is s[i]. plain says that no byte of s
-// needs a second look.
-func stringAt(s string, i int, plain bool) int {
-	end := quoteAt(s, i+1)
-	if end < 0 || !plain && !isPlain(s[i+1:end]) && !validText(s[i+1:end]) {
+	n := strings.IndexByte(s[i:], '"')
+	if n < 0 || !validText(s[start:i+n]) {
 		return -1
 	}
-	return end + 1
+	return i + n + 1
 }
 
 // spaceAt goes past white space.
@@ -87,6 +68,26 @@ func digitsAt(s string, i int) int {
 		i++
 	}
 	return i
+}
+
+// wholeAt reads the whole number at s[i], if it is one of at most 18 digits.
+func wholeAt(s string, i int) (n int64, end int, ok bool) {
+	neg := i < len(s) && s[i] == '-'
+	if neg {
+		i++
+	}
+	first := i
+	for i < len(s) && s[i]-'0' <= 9 {
+		n = n*10 + int64(s[i]-'0')
+		i++
+	}
+	if size := i - first; size == 0 || size > 18 || size > 1 && s[first] == '0' || i < len(s) && (s[i] == '.' || s[i]|0x20 == 'e') {
+		return 0, 0, false
+	}
+	if neg {
+		n = -n
+	}
+	return n, i, true
 }
 
 // numberAt is where the number at s[i] ends.
@@ -133,10 +134,9 @@ func isJSONNumber(text string) bool { return text != "" && numberAt(text, 0) == 
 // one or two members of many. What is inside of objects and arrays is passed over, and not
 // checked.
 type jsonScanner struct {
-	s     string
-	i     int
-	plain bool // no byte of s needs a second look inside a string
-	m     jsonMember
+	s string
+	i int
+	m jsonMember
 }
 
 type scanResult int8
@@ -148,7 +148,7 @@ const (
 )
 
 func newJSONScanner(s string) jsonScanner {
-	return jsonScanner{s: s, i: -1, plain: isPlain(s)}
+	return jsonScanner{s: s, i: -1}
 }
 
 func (d *jsonScanner) next() scanResult {
@@ -214,7 +214,7 @@ func (d *jsonScanner) nested() int {
 	for i := d.i; i < len(d.s); i++ {
 		switch d.s[i] {
 		case '"':
-			if i = stringAt(d.s, i, d.plain) - 1; i < 0 {
+			if i = stringAt(d.s, i) - 1; i < 0 {
 				return -1
 			}
 		case '{', '[':
@@ -246,7 +246,7 @@ func (d *jsonScanner) skip() byte {
 
 // str reads the string whose opening quote is the next byte.
 func (d *jsonScanner) str() (string, bool) {
-	end := stringAt(d.s, d.i, d.plain)
+	end := stringAt(d.s, d.i)
 	if end < 0 {
 		return "", false
 	}

@@ -13,18 +13,40 @@ func TestNumbersOfJSON(t *testing.T) {
 	}
 }
 
-func TestQuotesAreFoundAnywhere(t *testing.T) {
+func TestWholeNumbersOfJSON(t *testing.T) {
+	for text, want := range map[string]int64{"0": 0, "-0": 0, "17": 17, "-17": -17, "999999999999999999": 999999999999999999} {
+		if n, end, ok := wholeAt(text+",", 0); n != want || end != len(text) || !ok {
+			t.Errorf("%s: %d %d %v", text, n, end, ok)
+		}
+	}
+	for _, text := range []string{"", "-", "01", "-01", "1.5", "1.", "1e5", "1E5", "1000000000000000000", "00000000000000000001", "x"} {
+		if n, _, ok := wholeAt(text, 0); ok {
+			t.Errorf("%s: %d", text, n)
+		}
+	}
+}
+
+// A string ends at its quote, wherever that is among eight bytes, and what needs a second look
+// before it gets one.
+func TestStringsEndAnywhere(t *testing.T) {
 	const text = `0123456789abcdefghij`
 	for i := range len(text) {
-		s := text[:i] + `"` + text[i:] + `"!#`
-		if got := quoteAt(s, 0); got != i {
-			t.Errorf("%s: %d", s, got)
+		for _, behind := range []string{"", "x", `,"x":"y\u0061`, "\n\xff\\, and more of it"} {
+			if got := stringAt(`"`+text[:i]+`"`+behind, 0); got != i+2 {
+				t.Errorf("%d, %q: %d", i, behind, got)
+			}
+			for c, fine := range map[string]bool{"\x01": false, "\x1f": false, `\`: false, "\xff": false, "é": true, "\x7f": true, "!": true, "#": true} {
+				want := -1
+				if fine {
+					want = len(text) + len(c) + 2
+				}
+				if got := stringAt(`"`+text[:i]+c+text[i:]+`"`+behind, 0); got != want {
+					t.Errorf("%d, %q, %q: %d, want %d", i, c, behind, got, want)
+				}
+			}
 		}
-		if got := quoteAt(s, i+1); got != len(text)+1 {
-			t.Errorf("%s: %d", s, got)
-		}
-		if quoteAt(text, i) != -1 {
-			t.Errorf("%s from %d", text, i)
+		if stringAt(`"`+text[:i], 0) != -1 {
+			t.Errorf("%d: it has no end", i)
 		}
 	}
 }

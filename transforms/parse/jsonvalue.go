@@ -19,12 +19,11 @@ func (m *jsonMember) address() (flow.IP, error) {
 }
 
 func (m *jsonMember) integer(prefix string, max int64) (flow.Int, error) {
+	if m.whole && m.n >= 0 && m.n <= max {
+		return flow.N(m.n), nil
+	}
 	if m.kind != '0' {
 		return flow.Int{}, wrongType(prefix+m.name, "a number", m.text)
-	}
-	v, ok, inRange := parseInt(m.text)
-	if ok && inRange && v >= 0 && v <= max {
-		return flow.N(v), nil
 	}
 	return integer(prefix+m.name, m.text, max)
 }
