@@ -9,9 +9,9 @@ import "strings"
 // else.
 type jsonNames struct {
 	prefix string // of all paths, "" or with a dot at its end
-	// field numbers the members that a format knows, for a switch or a table: within is the
-	// number of the object around it, 0 at the top. nil: all are 0.
-	field func(within int16, name string) int16
+	// field numbers the members at the top that a format knows, for a switch or a table. nil:
+	// all are 0, as those are which are in another.
+	field func(name string) int16
 
 	known  []jsonName // known[0] is the object itself
 	index  map[jsonNameKey]int32
@@ -56,8 +56,8 @@ func (n *jsonNames) id(within int32, name string) int32 {
 	}
 	name = strings.Clone(name)
 	e := jsonName{name: name, within: within}
-	if n.field != nil {
-		e.field = n.field(n.known[within].field, name)
+	if n.field != nil && within == 0 {
+		e.field = n.field(name)
 	}
 	id := int32(len(n.known))
 	n.known = append(n.known, e)

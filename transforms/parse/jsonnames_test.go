@@ -24,10 +24,10 @@ func TestJSONNamesArePathsOnce(t *testing.T) {
 	}
 }
 
-func TestJSONNamesKnowFieldsByTheirObject(t *testing.T) {
-	n := jsonNames{field: func(within int16, name string) int16 { return within*10 + int16(len(name)) }}
+func TestJSONNamesHaveFieldsAtTheTop(t *testing.T) {
+	n := jsonNames{field: func(name string) int16 { return int16(len(name)) }}
 	n.begin()
-	if id := n.id(n.id(n.id(0, "a"), "bb"), "ccc"); n.known[id].field != 123 {
+	if top := n.id(0, "bb"); n.known[top].field != 2 || n.known[n.id(top, "ccc")].field != 0 {
 		t.Errorf("%+v", n.known)
 	}
 }
