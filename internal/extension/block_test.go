@@ -53,6 +53,13 @@ func TestManyExtensionsOfOneRecord(t *testing.T) {
 	if len(got) != 3*listBlock || got[listBlock].Text != "256" {
 		t.Errorf("%d, %v", len(got), got[listBlock])
 	}
+	b.AddNumber("first", 1)
+	b.AddAll(got)
+	b.AddAll(nil)
+	b.AddAll(got[:1])
+	if all := b.Take(); len(all) != 3*listBlock+2 || all[0].Name != "first" || all[1] != got[0] || all[3*listBlock+1] != got[0] {
+		t.Errorf("%d", len(all))
+	}
 }
 
 func TestValuesThatHaveNoPlainForm(t *testing.T) {

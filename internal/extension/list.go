@@ -22,6 +22,16 @@ func (l *List) Add(e flow.Extension) {
 	l.n++
 }
 
+// AddAll adds several, which are copied.
+func (l *List) AddAll(all []flow.Extension) {
+	if l.n+len(all) > len(l.list) {
+		fresh := make([]flow.Extension, max(listBlock, 2*(l.n+len(all))))
+		copy(fresh, l.list[:l.n])
+		l.list = fresh
+	}
+	l.n += copy(l.list[l.n:], all)
+}
+
 // Take ends the current record and returns its extensions, nil where it has none. The
 // slice is as long as its capacity: appending copies it.
 func (l *List) Take() []flow.Extension {

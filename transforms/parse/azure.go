@@ -2,6 +2,7 @@ package parse
 
 import (
 	"bytes"
+	"math/bits"
 	"strings"
 
 	"github.com/flowbeam/flowbeam/flow"
@@ -22,7 +23,10 @@ type azureDecoder struct {
 	layout azureLayout
 	object jsonObject
 	ext    extension.List
+	e      azureEntry       // the one that is read
 	shared []flow.Extension // of the entry's members
+	ids    flow.IDPrefix    // of the group that is read
+	mac    string           // of the group that is read
 	parts  []azurePart      // of the last unit
 	buf    []byte
 }
@@ -30,11 +34,13 @@ type azureDecoder struct {
 type azureLayout interface {
 	// flows is the array of groups in an entry.
 	flows(o *jsonObject, entry []jsonMember) (*jsonMember, error)
-	// group calls tuple with each tuple, o.inner[i], in an element of flows: rule, list and mac
-	// are those of the group. It returns an error where the group has another shape.
-	group(o *jsonObject, group []jsonMember, tuple func(i int32, g azureGroup)) error
+	// group is the array of objects with tuples in an element of flows, and what that says of
+	// them.
+	group(element []jsonMember) (*jsonMember, azureGroup, error)
+	// within is g with what such an object says of its tuples.
+	within(object []jsonMember, g azureGroup) azureGroup
 	// tuple reads one.
-	tuple(text string, r *flow.Record, e *azureEntry, ext *extension.List) error
+	tuple(text string, r *flow.Record, ext *extension.List) error
 	// taken says whether a member of the entry has a place in the record.
 	taken(name string) bool
 	resource() string // the name of the member that has the resource
@@ -45,8 +51,9 @@ type azureEntry struct {
 	time, mac, resource string // as written
 	observed            flow.Time
 	macText             string
-	subscription        string
-	network, subnet     string
+	// What is read of a resource's name, for placeOf: most entries have that of the one before.
+	placeOf                  string
+	account, network, subnet string
 }
 
 // azureGroup is where a tuple stands.
@@ -103,7 +110,8 @@ func (d *azureDecoder) Part(i int) string {
 // members' paths are those of what it is in. An error is one of the entry itself, found before
 // any of its tuples.
 func (d *azureDecoder) entry(at int32, entry []jsonMember, cut int, u *Unit) error {
-	var e azureEntry
+	e := &d.e
+	*e = azureEntry{placeOf: e.placeOf, account: e.account, network: e.network, subnet: e.subnet}
 	d.ext.Drop()
 	for i := range entry {
 		m := &entry[i]
@@ -137,9 +145,8 @@ func (d *azureDecoder) entry(at int32, entry []jsonMember, cut int, u *Unit) err
 		return err
 	}
 	before := len(d.parts)
-	tuple := func(i int32, g azureGroup) { d.tuple(&e, g, azurePart{at, i}, u) }
 	for i := flows.from; i < flows.to; i++ {
-		if err := d.layout.group(o, o.of(&o.inner[i]), tuple); err != nil {
+		if err := d.group(at, o.of(&o.inner[i]), u); err != nil {
 			d.refuse(azurePart{at, i}, u, err)
 		}
 	}
@@ -150,33 +157,44 @@ func (d *azureDecoder) entry(at int32, entry []jsonMember, cut int, u *Unit) err
 	return nil
 }
 
-// azureTuples calls each with every element of list and the array of tuples in it, after it
-// has seen that all have one.
-func azureTuples(o *jsonObject, list *jsonMember, each func(in []jsonMember, tuples *jsonMember)) error {
-	elements := o.of(list)
-	for i := range elements {
-		if _, err := needed(o.of(&elements[i]), "flowTuples", "flowTuples", '[', "an array"); err != nil {
+// group reads an element of flows in the entry at. The error is found before any of its tuples
+// is read.
+func (d *azureDecoder) group(at int32, element []jsonMember, u *Unit) error {
+	o := &d.object
+	list, shared, err := d.layout.group(element)
+	if err != nil {
+		return err
+	}
+	objects := o.of(list)
+	for i := range objects {
+		if _, err := needed(o.of(&objects[i]), "flowTuples", "flowTuples", '[', "an array"); err != nil {
 			return err
 		}
 	}
-	for i := range elements {
-		in := o.of(&elements[i])
-		each(in, present(in, "flowTuples"))
+	for i := range objects {
+		in := o.of(&objects[i])
+		g := d.layout.within(in, shared)
+		if d.mac = d.e.macText; g.mac != "" && g.mac != d.e.mac {
+			d.mac = azureMAC(g.mac)
+		}
+		d.ids.Begin(u.format, d.e.mac, d.e.resource, d.e.time, g.list, g.rule, g.mac)
+		tuples := present(in, "flowTuples")
+		for i := tuples.from; i < tuples.to; i++ {
+			d.tuple(g, azurePart{at, i}, u)
+		}
 	}
 	return nil
 }
 
-func (d *azureDecoder) tuple(e *azureEntry, g azureGroup, p azurePart, u *Unit) {
+func (d *azureDecoder) tuple(g azureGroup, p azurePart, u *Unit) {
 	m := &d.object.inner[p.tuple]
 	if m.kind != '"' {
 		d.refuse(p, u, flow.Reject(flow.ReasonField, "flowTuples: want a string, have %s %s", kindName(m.kind), quoted(m.text)))
 		return
 	}
-	r := u.Next()
-	for i := range d.shared {
-		d.ext.Add(d.shared[i])
-	}
-	if err := d.layout.tuple(m.text, r, e, &d.ext); err != nil {
+	r, e := u.Next(), &d.e
+	d.ext.AddAll(d.shared)
+	if err := d.layout.tuple(m.text, r, &d.ext); err != nil {
 		d.ext.Drop()
 		d.parts = append(d.parts, p)
 		u.RefuseLast(d.Part(len(d.parts)-1), err)
@@ -186,39 +204,40 @@ func (d *azureDecoder) tuple(e *azureEntry, g azureGroup, p azurePart, u *Unit) 
 	if g.list != "" {
 		d.ext.Add(flow.Ext("aclID", g.list))
 	}
-	mac := e.macText
-	if g.mac != "" && g.mac != e.mac {
-		mac = azureMAC(g.mac)
-	}
 	switch r.Direction {
 	case "ingress":
-		r.IngressInterface = mac
-		if len(mac) == macLength {
-			r.Destination.MAC = mac
+		r.IngressInterface = d.mac
+		if len(d.mac) == macLength {
+			r.Destination.MAC = d.mac
 		}
 	case "egress":
-		r.EgressInterface = mac
-		if len(mac) == macLength {
-			r.Source.MAC = mac
+		r.EgressInterface = d.mac
+		if len(d.mac) == macLength {
+			r.Source.MAC = d.mac
 		}
 	}
-	r.ID = flow.NewIDText(r.Format, e.mac, e.resource, e.time, g.list, g.rule, g.mac, m.text)
+	r.ID = d.ids.ID(m.text)
 	r.Observed, r.Rule, r.Exporter.Name = e.observed, g.rule, e.resource
-	r.Cloud = flow.Cloud{Provider: "azure", Account: e.subscription, Network: e.network, Subnetwork: e.subnet}
+	c := &r.Cloud
+	c.Provider, c.Account, c.Network, c.Subnetwork = "azure", e.account, e.network, e.subnet
 	r.Extensions = d.ext.Take()
 }
 
 // place reads the parts of the resource's path that the record has columns for. Azure writes
 // its names in any case.
 func (e *azureEntry) place() {
-	rest := e.resource
+	if e.resource == e.placeOf {
+		return
+	}
+	e.placeOf, e.account, e.network, e.subnet = strings.Clone(e.resource), "", "", ""
+	rest := e.placeOf
 	name := ""
 	for rest != "" {
 		var segment string
 		segment, rest, _ = strings.Cut(strings.TrimPrefix(rest, "/"), "/")
 		switch strings.ToLower(name) {
 		case "subscriptions":
-			e.subscription = segment
+			e.account = segment
 		case "virtualnetworks":
 			e.network = segment
 		case "subnets":
@@ -259,17 +278,26 @@ func azureMAC(text string) string {
 // azureFields cuts a tuple into its values, at most as many as to holds, and says how many
 // there are.
 func azureFields(text string, to []string) (n int) {
-	start := 0
-	for i := 0; i <= len(text); i++ { // values are short: faster than looking for each comma
-		if i < len(text) && text[i] != ',' {
-			continue
-		}
+	start, i := 0, 0
+	add := func(end int) {
 		if n < len(to) {
-			to[n] = text[start:i]
+			to[n] = text[start:end]
 		}
 		n++
-		start = i + 1
+		start = end + 1
 	}
+	for ; i+8 <= len(text); i += 8 { // values are short: faster than looking for each comma
+		x := word(text, i) ^ ones*','
+		for x = ^((x&^high + ^uint64(high)) | x | ^uint64(high)); x != 0; x &= x - 1 {
+			add(i + bits.TrailingZeros64(x)>>3)
+		}
+	}
+	for ; i < len(text); i++ {
+		if text[i] == ',' {
+			add(i)
+		}
+	}
+	add(len(text))
 	return n
 }
 

@@ -45,20 +45,17 @@ func (nsgLayout) flows(o *jsonObject, entry []jsonMember) (*jsonMember, error) {
 	return needed(o.of(properties), "flows", "properties.flows", '[', "an array")
 }
 
-func (nsgLayout) group(o *jsonObject, group []jsonMember, tuple func(int32, azureGroup)) error {
-	macs, err := needed(group, "flows", "properties.flows.flows", '[', "an array")
-	if err != nil {
-		return err
-	}
-	return azureTuples(o, macs, func(in []jsonMember, tuples *jsonMember) {
-		g := azureGroup{rule: textOf(group, "rule"), mac: textOf(in, "mac")}
-		for i := tuples.from; i < tuples.to; i++ {
-			tuple(i, g)
-		}
-	})
+func (nsgLayout) group(element []jsonMember) (*jsonMember, azureGroup, error) {
+	macs, err := needed(element, "flows", "properties.flows.flows", '[', "an array")
+	return macs, azureGroup{rule: textOf(element, "rule")}, err
 }
 
-func (nsgLayout) tuple(text string, r *flow.Record, _ *azureEntry, ext *extension.List) error {
+func (nsgLayout) within(object []jsonMember, g azureGroup) azureGroup {
+	g.mac = textOf(object, "mac")
+	return g
+}
+
+func (nsgLayout) tuple(text string, r *flow.Record, ext *extension.List) error {
 	var v [13]string
 	n := azureFields(text, v[:])
 	if n != len(v) && n != 8 {

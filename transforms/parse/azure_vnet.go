@@ -47,20 +47,17 @@ func (vnetLayout) flows(o *jsonObject, entry []jsonMember) (*jsonMember, error) 
 	return needed(o.of(records), "flows", "flowRecords.flows", '[', "an array")
 }
 
-func (vnetLayout) group(o *jsonObject, group []jsonMember, tuple func(int32, azureGroup)) error {
-	groups, err := needed(group, "flowGroups", "flowGroups", '[', "an array")
-	if err != nil {
-		return err
-	}
-	return azureTuples(o, groups, func(in []jsonMember, tuples *jsonMember) {
-		g := azureGroup{list: textOf(group, "aclID"), rule: textOf(in, "rule")}
-		for i := tuples.from; i < tuples.to; i++ {
-			tuple(i, g)
-		}
-	})
+func (vnetLayout) group(element []jsonMember) (*jsonMember, azureGroup, error) {
+	groups, err := needed(element, "flowGroups", "flowGroups", '[', "an array")
+	return groups, azureGroup{list: textOf(element, "aclID")}, err
 }
 
-func (vnetLayout) tuple(text string, r *flow.Record, _ *azureEntry, ext *extension.List) error {
+func (vnetLayout) within(object []jsonMember, g azureGroup) azureGroup {
+	g.rule = textOf(object, "rule")
+	return g
+}
+
+func (vnetLayout) tuple(text string, r *flow.Record, ext *extension.List) error {
 	var v [13]string
 	if n := azureFields(text, v[:]); n != len(v) {
 		return flow.Reject(flow.ReasonSyntax, "flowTuples: %d values, want %d", n, len(v))

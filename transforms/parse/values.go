@@ -128,6 +128,9 @@ const (
 // so that 15.6 ms is 15,600,000 ns: a float would add noise, and a large number would
 // lose its last digits.
 func decimal(text string, scale int) (v int64, ok, inRange bool) {
+	if v, ok := shortDecimal(text, scale); ok {
+		return v, true, true
+	}
 	i := 0
 	neg := len(text) > 0 && text[0] == '-'
 	if neg {
@@ -222,6 +225,32 @@ func decimal(text string, scale int) (v int64, ok, inRange bool) {
 		return -int64(mantissa), true, true
 	}
 	return int64(mantissa), true, true
+}
+
+// shortDecimal is decimal of what most numbers are: digits with a point at most, not so many
+// that anything could be lost.
+func shortDecimal(text string, scale int) (int64, bool) {
+	v, point := int64(0), -1
+	for i := 0; i < len(text); i++ {
+		if c := text[i] - '0'; c <= 9 {
+			v = v*10 + int64(c)
+		} else if text[i] == '.' && point < 0 {
+			point = i
+		} else {
+			return 0, false
+		}
+	}
+	size := len(text)
+	if point >= 0 {
+		scale -= size - point - 1
+		if size--; point == 0 || point == size {
+			return 0, false
+		}
+	}
+	if size == 0 || size > 18 || scale < 0 || scale > 18 || v > math.MaxInt64/int64(pow10[scale]) {
+		return 0, false
+	}
+	return v * int64(pow10[scale]), true
 }
 
 var pow10 = func() (p [20]uint64) {
