@@ -303,7 +303,7 @@ func azureFields(text string, to []string) (n int) {
 
 // azureEnds reads addresses, ports and direction, which both logs have in one order from
 // the second value on.
-func azureEnds(r *flow.Record, v []string, protocol func(text string) (flow.Int, error)) (err error) {
+func azureEnds(r *flow.Record, v *[13]string, protocol func(text string) (flow.Int, error)) (err error) {
 	if r.Source.IP, err = address("source IP", v[1]); err != nil {
 		return err
 	}
@@ -313,13 +313,16 @@ func azureEnds(r *flow.Record, v []string, protocol func(text string) (flow.Int,
 	if r.Protocol, err = protocol(v[5]); err != nil {
 		return err
 	}
-	for i, p := range [...]*flow.Int{&r.Source.Port, &r.Destination.Port} {
-		if *p, err = port([...]string{"source port", "destination port"}[i], v[3+i]); err != nil {
-			return err
-		}
-		if !hasPorts(r.Protocol.V) {
-			*p = flow.Int{}
-		}
+	from, err := port("source port", v[3])
+	if err != nil {
+		return err
+	}
+	to, err := port("destination port", v[4])
+	if err != nil {
+		return err
+	}
+	if hasPorts(r.Protocol.V) {
+		r.Source.Port, r.Destination.Port = from, to
 	}
 	switch v[6] {
 	case "I":
@@ -345,12 +348,11 @@ func azureState(r *flow.Record, state string, at flow.Time, counters []string) e
 	default:
 		return flow.Reject(flow.ReasonValue, "flow state: %s is none of B, C, E and D", quoted(state))
 	}
-	names := [...]string{"packets sent", "bytes sent", "packets received", "bytes received"}
 	for i, to := range [...]*flow.Int{&r.Source.Packets, &r.Source.Bytes, &r.Destination.Packets, &r.Destination.Bytes} {
 		if i >= len(counters) || counters[i] == "" {
 			continue
 		}
-		n, err := count(names[i], counters[i])
+		n, err := count(azureCounters[i], counters[i])
 		if err != nil {
 			return err
 		}
@@ -362,6 +364,8 @@ func azureState(r *flow.Record, state string, at flow.Time, counters []string) e
 	}
 	return nil
 }
+
+var azureCounters = [...]string{"packets sent", "bytes sent", "packets received", "bytes received"}
 
 // azureTimestamp is the earliest time of a tuple: scale is that of the times.
 func azureTimestamp(data []byte, scale int) (earliest flow.Time, ok bool) {

@@ -65,7 +65,7 @@ func (nsgLayout) tuple(text string, r *flow.Record, ext *extension.List) error {
 	if err != nil {
 		return err
 	}
-	if err := azureEnds(r, v[:], nsgProtocol); err != nil {
+	if err := azureEnds(r, &v, nsgProtocol); err != nil {
 		return err
 	}
 	switch v[7] {

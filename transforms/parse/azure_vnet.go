@@ -66,7 +66,7 @@ func (vnetLayout) tuple(text string, r *flow.Record, ext *extension.List) error 
 	if err != nil {
 		return err
 	}
-	if err := azureEnds(r, v[:], func(text string) (flow.Int, error) { return integer("protocol", text, 255) }); err != nil {
+	if err := azureEnds(r, &v, vnetProtocol); err != nil {
 		return err
 	}
 	if v[7] == "" {
@@ -84,3 +84,5 @@ func (vnetLayout) tuple(text string, r *flow.Record, ext *extension.List) error 
 	}
 	return nil
 }
+
+func vnetProtocol(text string) (flow.Int, error) { return integer("protocol", text, 255) }

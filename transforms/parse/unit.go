@@ -56,7 +56,8 @@ func (u *Unit) Next() *flow.Record {
 	u.records = u.records[:n+1]
 	r := &u.records[n]
 	*r = flow.Record{}
-	stamp(r, u.format, u.origin, u.raw, u.position(u.parts))
+	stamp(r, u.format, u.origin, u.raw, u.at)
+	r.Position.Index = flow.N(u.at.Index.V + int64(u.parts))
 	u.parts++
 	return r
 }
