@@ -107,18 +107,25 @@ func (b *Block) MAC(p []byte) string {
 
 // IP is the text of a present address.
 func (b *Block) IP(ip flow.IP) string {
-	le := binary.LittleEndian
 	if ip.Len == 4 {
-		v := le.Uint32(ip.B[:4])
-		e := &b.v4[place(uint64(v))]
-		if e.key != v || e.text == "" {
-			e.key, e.text = v, b.address(ip)
-		}
-		return e.text
+		return b.IPv4(ip.B[:4])
 	}
+	le := binary.LittleEndian
 	e := &b.v6[place(le.Uint64(ip.B[:8])^le.Uint64(ip.B[8:]))]
 	if e.key != ip {
 		e.key, e.text = ip, b.address(ip)
+	}
+	return e.text
+}
+
+// IPv4 is the text of an address of four bytes.
+func (b *Block) IPv4(p []byte) string {
+	v := binary.LittleEndian.Uint32(p)
+	e := &b.v4[place(uint64(v))]
+	if e.key != v || e.text == "" {
+		ip := flow.IP{Len: 4}
+		copy(ip.B[:4], p)
+		e.key, e.text = v, b.address(ip)
 	}
 	return e.text
 }
