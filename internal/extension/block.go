@@ -68,16 +68,19 @@ func (b *Block) String(p []byte) string {
 // Hex is p in lower-case hexadecimal.
 func (b *Block) Hex(p []byte) string {
 	start := b.room(2 * len(p))
+	b.text = b.text[:start+2*len(p)]
+	to := b.text[start:]
 	for _, c := range p {
-		b.text = append(b.text, digits[c>>4], digits[c&15])
+		to[0], to[1] = digits[c>>4], digits[c&15]
+		to = to[2:]
 	}
 	return b.since(start)
 }
 
 // Number is v in decimal.
 func (b *Block) Number(v uint64) string {
-	if v < 100 {
-		return strconv.Itoa(int(v)) // a constant of strconv
+	if v < uint64(len(numbers)) {
+		return numbers[v]
 	}
 	e := &b.numbers[place(v)]
 	if e.key != v {
@@ -87,6 +90,14 @@ func (b *Block) Number(v uint64) string {
 	}
 	return e.text
 }
+
+// numbers are those that most values are.
+var numbers = func() (n [256]string) {
+	for i := range n {
+		n[i] = strconv.Itoa(i)
+	}
+	return n
+}()
 
 // MAC is the text of a 48-bit address, aa:bb:cc:dd:ee:ff. p has six bytes.
 func (b *Block) MAC(p []byte) string {
@@ -139,11 +150,11 @@ func (b *Block) address(ip flow.IP) string {
 // AddNumber adds an unsigned number. One beyond 63 bits, which flow's integers can't hold,
 // is added as a string of digits.
 func (b *Block) AddNumber(name string, v uint64) {
-	e := flow.Extension{Name: name, Text: b.Number(v), Kind: flow.ExtInt}
+	e := b.next()
+	e.Name, e.Text, e.Kind = name, b.Number(v), flow.ExtInt
 	if v > math.MaxInt64 {
 		e.Kind = flow.ExtString
 	}
-	b.Add(e)
 }
 
 // AddText adds a string as it is where it is UTF-8 without NUL, which some stores refuse,

@@ -58,6 +58,11 @@ func splitSets(b []byte, h *header, sets []set) ([]set, error) {
 }
 
 func allZero(b []byte) bool {
+	for ; len(b) >= 8; b = b[8:] {
+		if binary.LittleEndian.Uint64(b) != 0 {
+			return false
+		}
+	}
 	for _, v := range b {
 		if v != 0 {
 			return false
