@@ -26,6 +26,7 @@ type Block struct {
 	macs    [cached]entry[uint64]
 	v4      [cached]entry[uint32]
 	v6      [cached]entry[flow.IP]
+	hexes   [cached]entry[[2]uint64] // of 8 to 16 bytes: the first and the last eight
 }
 
 // cached is how many texts of a kind are remembered, a power of two. A value has one place:
@@ -67,6 +68,19 @@ func (b *Block) String(p []byte) string {
 
 // Hex is p in lower-case hexadecimal.
 func (b *Block) Hex(p []byte) string {
+	n := len(p)
+	if n < 8 || n > 16 {
+		return b.hex(p)
+	}
+	key := [2]uint64{binary.LittleEndian.Uint64(p), binary.LittleEndian.Uint64(p[n-8:])}
+	e := &b.hexes[place(key[0]^key[1]+uint64(n))]
+	if e.key != key || len(e.text) != 2*n {
+		e.key, e.text = key, b.hex(p)
+	}
+	return e.text
+}
+
+func (b *Block) hex(p []byte) string {
 	start := b.room(2 * len(p))
 	b.text = b.text[:start+2*len(p)]
 	to := b.text[start:]
@@ -180,6 +194,9 @@ func Printable(p []byte) bool {
 
 // Unpadded is p without the NULs at its end.
 func Unpadded(p []byte) []byte {
+	for len(p) >= 8 && binary.LittleEndian.Uint64(p[len(p)-8:]) == 0 {
+		p = p[:len(p)-8]
+	}
 	for len(p) > 0 && p[len(p)-1] == 0 {
 		p = p[:len(p)-1]
 	}

@@ -63,6 +63,12 @@ func allZero(b []byte) bool {
 			return false
 		}
 	}
+	if len(b) >= 4 {
+		if binary.LittleEndian.Uint32(b) != 0 {
+			return false
+		}
+		b = b[4:]
+	}
 	for _, v := range b {
 		if v != 0 {
 			return false
