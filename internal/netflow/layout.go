@@ -14,8 +14,8 @@ type layout struct {
 	options  bool
 	specs    []spec
 	fields   []field // without those of no length
-	numbers  []field // those of fields which are numbers and may be set before the others
-	others   []field // of fields: the rest
+	placed   placed
+	others   []field // of fields: those not in placed
 	size     int     // of a record in bytes, the least one where variable
 	variable bool
 
@@ -76,17 +76,12 @@ func newLayout(version uint16, t templateRecord) (*layout, error) {
 			f.set, f.kind = setter{}, kindOctets
 		}
 		l.fields = append(l.fields, f)
-		if f.set.max != 0 {
-			l.numbers = append(l.numbers, f)
-		} else {
-			l.others = append(l.others, f)
-		}
 	}
 	if l.size == 0 {
 		return nil, flow.Reject(flow.ReasonSyntax, "template %d: its records have no bytes", t.id)
 	}
-	if l.variable || have.any(0, 312, 313, 315) { // of a sampled packet and the numbers the last one counts
-		l.numbers = nil
+	if !l.variable && !have.any(0, 312, 313, 315) { // of a sampled packet and the numbers the last one counts
+		l.place()
 	}
 	l.semantics, l.byteLayer = counters(have)
 	return l, nil

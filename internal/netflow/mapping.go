@@ -12,41 +12,91 @@ import (
 // kept as an extension where it does not fit, or beside what was set: then call says false. b
 // has a length that the element's kind allows.
 type setter struct {
-	call func(w *row, b []byte) bool // nil of a number
-	// A number of at most max: where it is in the record, or the row. Most fields are such ones,
-	// and a call for each would be a good part of the time.
+	call func(w *row, b []byte) bool // nil of the other forms
+	form form
+	// Of all forms but a call: where it is in the record, or the row. Most fields are of these,
+	// and a call for each would be most of the time.
 	offset uintptr
-	max    uint64
-	place  uint8 // 0 the record, 1 the row
+	inRow  uint8  // 0 the record, 1 the row
+	max    uint64 // of a number or time as it is sent
+	unit   uint64 // of a time, in ns
 }
+
+type form uint8
+
+const (
+	formCall       form = iota
+	formNumber          // a flow.Int of at most max
+	formPositive        // one of which 0 says nothing
+	formTime            // a flow.Time since 1970, of which 0 says nothing
+	formAddress         // a flow.IP
+	formNATAddress      // one of which zeros say nothing
+)
 
 func by(call func(w *row, b []byte) bool) setter { return setter{call: call} }
 
-func inRecord(of func(r *flow.Record) *flow.Int, max uint64) setter {
+func inRecord[T any](f form, of func(r *flow.Record) *T, max uint64) setter {
 	r := new(flow.Record)
-	return setter{offset: uintptr(unsafe.Pointer(of(r))) - uintptr(unsafe.Pointer(r)), max: max}
+	return setter{form: f, offset: uintptr(unsafe.Pointer(of(r))) - uintptr(unsafe.Pointer(r)), max: max}
 }
 
-func inRow(of func(w *row) *flow.Int, max uint64) setter {
+func inRow[T any](f form, of func(w *row) *T, max uint64) setter {
 	w := new(row)
-	return setter{offset: uintptr(unsafe.Pointer(of(w))) - uintptr(unsafe.Pointer(w)), max: max, place: 1}
+	return setter{form: f, offset: uintptr(unsafe.Pointer(of(w))) - uintptr(unsafe.Pointer(w)), inRow: 1, max: max}
+}
+
+// in makes the setter one of times in units of so many ns.
+func (s setter) in(unit uint64) setter {
+	s.form, s.unit, s.max = formTime, unit, math.MaxInt64/unit
+	return s
+}
+
+func startIn(unit uint64) setter {
+	return inRecord(formTime, func(r *flow.Record) *flow.Time { return &r.Start }, 0).in(unit)
+}
+
+func endIn(unit uint64) setter {
+	return inRecord(formTime, func(r *flow.Record) *flow.Time { return &r.End }, 0).in(unit)
+}
+
+func observedIn(unit uint64) setter {
+	return inRow(formTime, func(w *row) *flow.Time { return &w.observed }, 0).in(unit)
 }
 
 // set puts the field in its place, and says false where it is to be kept as an extension.
 func (s *setter) set(w *row, b []byte) bool {
-	if s.max == 0 {
+	if s.form == formCall {
 		return s.call != nil && s.call(w, b)
+	}
+	to := w.places()[s.inRow&1]
+	switch s.form {
+	case formAddress, formNATAddress:
+		if s.form == formNATAddress && allZero(b) {
+			return true
+		}
+		return address((*flow.IP)(unsafe.Add(to, s.offset)), b)
 	}
 	v := number(b)
 	if v > s.max {
 		return false
 	}
-	to := unsafe.Pointer(w.r)
-	if s.place == 1 {
-		to = unsafe.Pointer(w)
+	switch s.form {
+	case formTime:
+		*(*flow.Time)(unsafe.Add(to, s.offset)) = flow.Time(v * s.unit)
+	case formPositive:
+		if v == 0 {
+			return true
+		}
+		fallthrough
+	default:
+		*(*flow.Int)(unsafe.Add(to, s.offset)) = flow.N(int64(v))
 	}
-	*(*flow.Int)(unsafe.Add(to, s.offset)) = flow.N(int64(v))
 	return true
+}
+
+// places are what offsets of setters are in.
+func (w *row) places() [2]unsafe.Pointer {
+	return [2]unsafe.Pointer{unsafe.Pointer(w.r), unsafe.Pointer(w)}
 }
 
 // mapping is where an element goes.
@@ -70,87 +120,88 @@ var mappings = map[uint16]mapping{
 	2:   {set: sourcePackets, reverse: destinationPackets},
 	85:  {set: sourceBytes, reverse: destinationBytes, unless: []uint16{1}},
 	86:  {set: sourcePackets, reverse: destinationPackets, unless: []uint16{2}},
-	23:  {set: inRow(func(w *row) *flow.Int { return &w.postBytes }, math.MaxInt64)},
-	24:  {set: inRow(func(w *row) *flow.Int { return &w.postPackets }, math.MaxInt64)},
+	23:  {set: inRow(formNumber, func(w *row) *flow.Int { return &w.postBytes }, math.MaxInt64)},
+	24:  {set: inRow(formNumber, func(w *row) *flow.Int { return &w.postPackets }, math.MaxInt64)},
 	352: {set: sourceBytes, reverse: destinationBytes, unless: []uint16{1, 85, 23, 231}},
 	353: {set: sourceBytes, reverse: destinationBytes, unless: []uint16{1, 85, 23, 231, 352}},
 	401: {set: sourcePayload, reverse: destinationPayload},
 
-	4:   {set: inRecord(func(r *flow.Record) *flow.Int { return &r.Protocol }, 255)},
-	5:   {set: inRecord(func(r *flow.Record) *flow.Int { return &r.TypeOfService }, 255)},
-	6:   {set: inRecord(func(r *flow.Record) *flow.Int { return &r.TCPFlags }, 65535), reverse: by(reverseFlags)},
-	7:   {set: inRecord(func(r *flow.Record) *flow.Int { return &r.Source.Port }, 65535)},
-	11:  {set: inRecord(func(r *flow.Record) *flow.Int { return &r.Destination.Port }, 65535)},
-	8:   {set: by(func(w *row, b []byte) bool { return address(&w.r.Source.IP, b) })},
-	12:  {set: by(func(w *row, b []byte) bool { return address(&w.r.Destination.IP, b) })},
-	27:  {set: by(func(w *row, b []byte) bool { return address(&w.r.Source.IP, b) })},
-	28:  {set: by(func(w *row, b []byte) bool { return address(&w.r.Destination.IP, b) })},
-	60:  {set: inRow(func(w *row) *flow.Int { return &w.ipVersion }, 15)},
-	9:   {set: inRecord(func(r *flow.Record) *flow.Int { return &r.Source.PrefixLength }, 32)},
-	13:  {set: inRecord(func(r *flow.Record) *flow.Int { return &r.Destination.PrefixLength }, 32)},
-	29:  {set: inRecord(func(r *flow.Record) *flow.Int { return &r.Source.PrefixLength }, 128)},
-	30:  {set: inRecord(func(r *flow.Record) *flow.Int { return &r.Destination.PrefixLength }, 128)},
-	16:  {set: by(func(w *row, b []byte) bool { return asn(&w.r.Source.ASN, b) })},
-	17:  {set: by(func(w *row, b []byte) bool { return asn(&w.r.Destination.ASN, b) })},
-	10:  {set: inRow(func(w *row) *flow.Int { return &w.ingress }, math.MaxUint32)},
-	14:  {set: inRow(func(w *row) *flow.Int { return &w.egress }, math.MaxUint32)},
+	4:  {set: inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.Protocol }, 255)},
+	5:  {set: inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.TypeOfService }, 255)},
+	6:  {set: inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.TCPFlags }, 65535), reverse: by(reverseFlags)},
+	7:  {set: inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.Source.Port }, 65535)},
+	11: {set: inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.Destination.Port }, 65535)},
+	8:  {set: inRecord(formAddress, func(r *flow.Record) *flow.IP { return &r.Source.IP }, 0)},
+	12: {set: inRecord(formAddress, func(r *flow.Record) *flow.IP { return &r.Destination.IP }, 0)},
+	27: {set: inRecord(formAddress, func(r *flow.Record) *flow.IP { return &r.Source.IP }, 0)},
+	28: {set: inRecord(formAddress, func(r *flow.Record) *flow.IP { return &r.Destination.IP }, 0)},
+	60: {set: inRow(formNumber, func(w *row) *flow.Int { return &w.ipVersion }, 15)},
+	9:  {set: inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.Source.PrefixLength }, 32)},
+	13: {set: inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.Destination.PrefixLength }, 32)},
+	29: {set: inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.Source.PrefixLength }, 128)},
+	30: {set: inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.Destination.PrefixLength }, 128)},
+	// AS 0 is no AS (RFC 7607): exporters write it for unknown. Zeros say that there was no NAT.
+	16:  {set: inRecord(formPositive, func(r *flow.Record) *flow.Int { return &r.Source.ASN }, math.MaxUint32)},
+	17:  {set: inRecord(formPositive, func(r *flow.Record) *flow.Int { return &r.Destination.ASN }, math.MaxUint32)},
+	10:  {set: inRow(formNumber, func(w *row) *flow.Int { return &w.ingress }, math.MaxUint32)},
+	14:  {set: inRow(formNumber, func(w *row) *flow.Int { return &w.egress }, math.MaxUint32)},
 	32:  {set: by(icmpTypeCode)},
 	139: {set: by(icmpTypeCode), unless: []uint16{32}},
-	176: {set: inRecord(func(r *flow.Record) *flow.Int { return &r.ICMPType }, 255), unless: []uint16{32, 139}},
-	177: {set: inRecord(func(r *flow.Record) *flow.Int { return &r.ICMPCode }, 255), unless: []uint16{32, 139}},
-	178: {set: inRecord(func(r *flow.Record) *flow.Int { return &r.ICMPType }, 255), unless: []uint16{32, 139, 176}},
-	179: {set: inRecord(func(r *flow.Record) *flow.Int { return &r.ICMPCode }, 255), unless: []uint16{32, 139, 177}},
+	176: {set: inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.ICMPType }, 255), unless: []uint16{32, 139}},
+	177: {set: inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.ICMPCode }, 255), unless: []uint16{32, 139}},
+	178: {set: inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.ICMPType }, 255), unless: []uint16{32, 139, 176}},
+	179: {set: inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.ICMPCode }, 255), unless: []uint16{32, 139, 177}},
 
 	56:  {set: by(func(w *row, b []byte) bool { w.r.Source.MAC = w.x.MAC(b); return true })},
 	80:  {set: by(func(w *row, b []byte) bool { w.r.Destination.MAC = w.x.MAC(b); return true })},
-	58:  {set: inRecord(func(r *flow.Record) *flow.Int { return &r.VLAN }, 4095)},
-	243: {set: inRecord(func(r *flow.Record) *flow.Int { return &r.VLAN }, 4095), unless: []uint16{58}},
+	58:  {set: inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.VLAN }, 4095)},
+	243: {set: inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.VLAN }, 4095), unless: []uint16{58}},
 	61:  {set: by(direction)},
 	136: {set: by(endReason)},
 	233: {set: by(firewallEvent)},
 	89:  {set: by(forwardingStatus), unless: []uint16{233}},
-	138: {set: inRecord(func(r *flow.Record) *flow.Int { return &r.Exporter.ObservationPoint }, math.MaxInt64)},
+	138: {set: inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.Exporter.ObservationPoint }, math.MaxInt64)},
 	371: {set: by(func(w *row, b []byte) bool { return text(w, &w.r.UserID, b) })},
 	387: {set: jitter(1)},
 	386: {set: jitter(1e3), unless: []uint16{387}},
 	385: {set: jitter(1e6), unless: []uint16{386, 387}},
 
-	225: {set: by(func(w *row, b []byte) bool { return natAddress(&w.r.Source.NATIP, b) })},
-	226: {set: by(func(w *row, b []byte) bool { return natAddress(&w.r.Destination.NATIP, b) })},
-	281: {set: by(func(w *row, b []byte) bool { return natAddress(&w.r.Source.NATIP, b) })},
-	282: {set: by(func(w *row, b []byte) bool { return natAddress(&w.r.Destination.NATIP, b) })},
-	227: {set: by(func(w *row, b []byte) bool { return natPort(&w.r.Source.NATPort, b) })},
-	228: {set: by(func(w *row, b []byte) bool { return natPort(&w.r.Destination.NATPort, b) })},
+	225: {set: inRecord(formNATAddress, func(r *flow.Record) *flow.IP { return &r.Source.NATIP }, 0)},
+	226: {set: inRecord(formNATAddress, func(r *flow.Record) *flow.IP { return &r.Destination.NATIP }, 0)},
+	281: {set: inRecord(formNATAddress, func(r *flow.Record) *flow.IP { return &r.Source.NATIP }, 0)},
+	282: {set: inRecord(formNATAddress, func(r *flow.Record) *flow.IP { return &r.Destination.NATIP }, 0)},
+	227: {set: inRecord(formPositive, func(r *flow.Record) *flow.Int { return &r.Source.NATPort }, 65535)},
+	228: {set: inRecord(formPositive, func(r *flow.Record) *flow.Int { return &r.Destination.NATPort }, 65535)},
 
 	95: {set: by(func(w *row, b []byte) bool { w.application = b; return true })},
 	96: {set: by(func(w *row, b []byte) bool { return text(w, &w.r.Application, b) })},
 	82: {set: by(interfaceName)},
 
-	34:  {set: by(func(w *row, b []byte) bool { return positive(&w.sampling.interval, b) })},
-	50:  {set: by(func(w *row, b []byte) bool { return positive(&w.sampling.random, b) })},
-	305: {set: by(func(w *row, b []byte) bool { return positive(&w.sampling.packets, b) })},
-	306: {set: inRow(func(w *row) *flow.Int { return &w.sampling.space }, math.MaxUint32)},
+	34:  {set: inRow(formPositive, func(w *row) *flow.Int { return &w.sampling.interval }, math.MaxUint32)},
+	50:  {set: inRow(formPositive, func(w *row) *flow.Int { return &w.sampling.random }, math.MaxUint32)},
+	305: {set: inRow(formPositive, func(w *row) *flow.Int { return &w.sampling.packets }, math.MaxUint32)},
+	306: {set: inRow(formNumber, func(w *row) *flow.Int { return &w.sampling.space }, math.MaxUint32)},
 	48:  {set: by(func(w *row, b []byte) bool { small(&w.selector, b, math.MaxInt64); return false })},
 	302: {set: by(func(w *row, b []byte) bool { small(&w.selector, b, math.MaxInt64); return false }), unless: []uint16{48}},
 
-	309: {set: by(func(w *row, b []byte) bool { return positive(&w.sampling.size, b) })},
-	310: {set: by(func(w *row, b []byte) bool { return positive(&w.sampling.population, b) })},
+	309: {set: inRow(formPositive, func(w *row) *flow.Int { return &w.sampling.size }, math.MaxUint32)},
+	310: {set: inRow(formPositive, func(w *row) *flow.Int { return &w.sampling.population }, math.MaxUint32)},
 
-	160: {set: by(func(w *row, b []byte) bool { return instant(&w.base, b, 1e6) })},
-	22:  {set: inRow(func(w *row) *flow.Int { return &w.first }, math.MaxUint32), unless: []uint16{156, 154, 152, 150, 158}},
-	21:  {set: inRow(func(w *row) *flow.Int { return &w.last }, math.MaxUint32), unless: []uint16{157, 155, 153, 151, 159}},
+	160: {set: inRow(formTime, func(w *row) *flow.Time { return &w.base }, 0).in(1e6)},
+	22:  {set: inRow(formNumber, func(w *row) *flow.Int { return &w.first }, math.MaxUint32), unless: []uint16{156, 154, 152, 150, 158}},
+	21:  {set: inRow(formNumber, func(w *row) *flow.Int { return &w.last }, math.MaxUint32), unless: []uint16{157, 155, 153, 151, 159}},
 	158: {set: by(func(w *row, b []byte) bool { return before(&w.r.Start, w, b) }), unless: []uint16{156, 154, 152, 150}},
 	159: {set: by(func(w *row, b []byte) bool { return before(&w.r.End, w, b) }), unless: []uint16{157, 155, 153, 151}},
-	150: {set: by(func(w *row, b []byte) bool { return instant(&w.r.Start, b, 1e9) }), unless: []uint16{156, 154, 152}},
-	151: {set: by(func(w *row, b []byte) bool { return instant(&w.r.End, b, 1e9) }), unless: []uint16{157, 155, 153}},
-	152: {set: by(func(w *row, b []byte) bool { return instant(&w.r.Start, b, 1e6) }), unless: []uint16{156, 154}},
-	153: {set: by(func(w *row, b []byte) bool { return instant(&w.r.End, b, 1e6) }), unless: []uint16{157, 155}},
+	150: {set: startIn(1e9), unless: []uint16{156, 154, 152}},
+	151: {set: endIn(1e9), unless: []uint16{157, 155, 153}},
+	152: {set: startIn(1e6), unless: []uint16{156, 154}},
+	153: {set: endIn(1e6), unless: []uint16{157, 155}},
 	154: {set: by(func(w *row, b []byte) bool { return ntp(&w.r.Start, b, 1e3) }), unless: []uint16{156}},
 	155: {set: by(func(w *row, b []byte) bool { return ntp(&w.r.End, b, 1e3) }), unless: []uint16{157}},
 	156: {set: by(func(w *row, b []byte) bool { return ntp(&w.r.Start, b, 1) })},
 	157: {set: by(func(w *row, b []byte) bool { return ntp(&w.r.End, b, 1) })},
-	322: {set: by(func(w *row, b []byte) bool { return instant(&w.observed, b, 1e9) }), unless: []uint16{325, 324, 323}},
-	323: {set: by(func(w *row, b []byte) bool { return instant(&w.observed, b, 1e6) }), unless: []uint16{325, 324}},
+	322: {set: observedIn(1e9), unless: []uint16{325, 324, 323}},
+	323: {set: observedIn(1e6), unless: []uint16{325, 324}},
 	324: {set: by(func(w *row, b []byte) bool { return ntp(&w.observed, b, 1e3) }), unless: []uint16{325}},
 	325: {set: by(func(w *row, b []byte) bool { return ntp(&w.observed, b, 1) })},
 	161: {set: by(func(w *row, b []byte) bool { return duration(w, b, 1e6) }), unless: []uint16{162}},
@@ -174,10 +225,10 @@ var v9Mappings = map[uint16]mapping{
 	33000: {set: by(unspecified)}, 33001: {set: by(unspecified)}, // ids of ACLs: zeros where none matched
 	33002: {set: by(extendedEvent)},
 	40000: {set: by(func(w *row, b []byte) bool { return text(w, &w.r.UserID, b) })},
-	40001: {set: by(func(w *row, b []byte) bool { return natAddress(&w.r.Source.NATIP, b) })},
-	40002: {set: by(func(w *row, b []byte) bool { return natAddress(&w.r.Destination.NATIP, b) })},
-	40003: {set: by(func(w *row, b []byte) bool { return natPort(&w.r.Source.NATPort, b) })},
-	40004: {set: by(func(w *row, b []byte) bool { return natPort(&w.r.Destination.NATPort, b) })},
+	40001: {set: inRecord(formNATAddress, func(r *flow.Record) *flow.IP { return &r.Source.NATIP }, 0)},
+	40002: {set: inRecord(formNATAddress, func(r *flow.Record) *flow.IP { return &r.Destination.NATIP }, 0)},
+	40003: {set: inRecord(formPositive, func(r *flow.Record) *flow.Int { return &r.Source.NATPort }, 65535)},
+	40004: {set: inRecord(formPositive, func(r *flow.Record) *flow.Int { return &r.Destination.NATPort }, 65535)},
 	40005: {set: by(firewallEvent), unless: []uint16{233}},
 	// Palo Alto: App-ID and User-ID.
 	56701: {set: by(func(w *row, b []byte) bool { return text(w, &w.r.Application, b) }), unless: []uint16{96}},
@@ -253,23 +304,15 @@ func choose(version uint16, s spec, have elements) setter {
 }
 
 var (
-	sourceBytes        = inRecord(func(r *flow.Record) *flow.Int { return &r.Source.Bytes }, math.MaxInt64)
-	sourcePackets      = inRecord(func(r *flow.Record) *flow.Int { return &r.Source.Packets }, math.MaxInt64)
-	sourcePayload      = inRecord(func(r *flow.Record) *flow.Int { return &r.Source.PayloadBytes }, math.MaxInt64)
-	destinationBytes   = inRecord(func(r *flow.Record) *flow.Int { return &r.Destination.Bytes }, math.MaxInt64)
-	destinationPackets = inRecord(func(r *flow.Record) *flow.Int { return &r.Destination.Packets }, math.MaxInt64)
-	destinationPayload = inRecord(func(r *flow.Record) *flow.Int { return &r.Destination.PayloadBytes }, math.MaxInt64)
+	sourceBytes        = inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.Source.Bytes }, math.MaxInt64)
+	sourcePackets      = inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.Source.Packets }, math.MaxInt64)
+	sourcePayload      = inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.Source.PayloadBytes }, math.MaxInt64)
+	destinationBytes   = inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.Destination.Bytes }, math.MaxInt64)
+	destinationPackets = inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.Destination.Packets }, math.MaxInt64)
+	destinationPayload = inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.Destination.PayloadBytes }, math.MaxInt64)
 )
 
 func unspecified(_ *row, b []byte) bool { return allZero(b) }
-
-// asn sets an AS number. 0 is that of no AS (RFC 7607): exporters write it for unknown.
-func asn(to *flow.Int, b []byte) bool {
-	if number(b) == 0 {
-		return true
-	}
-	return small(to, b, math.MaxUint32)
-}
 
 // address sets an address. A template may have one of each family, of which one is zeros.
 func address(to *flow.IP, b []byte) bool {
@@ -291,12 +334,6 @@ func address(to *flow.IP, b []byte) bool {
 	}
 	return true
 }
-
-// natAddress and natPort set what a NAT made of an address and a port: zeros say that there
-// was none.
-func natAddress(to *flow.IP, b []byte) bool { return allZero(b) || address(to, b) }
-
-func natPort(to *flow.Int, b []byte) bool { return allZero(b) || small(to, b, 65535) }
 
 // mapped says whether b is an IPv4 address mapped into IPv6.
 func mapped(b []byte) bool { return allZero(b[:10]) && b[10] == 0xff && b[11] == 0xff }

@@ -1,10 +1,8 @@
 package netflow
 
 import (
-	"encoding/binary"
 	"math"
 	"time"
-	"unsafe"
 
 	"github.com/flowbeam/flowbeam/flow"
 	"github.com/flowbeam/flowbeam/internal/extension"
@@ -35,7 +33,7 @@ func (s *Session) fill(l *layout, b []byte) (int, error) {
 	w := &s.row
 	if !l.variable {
 		fields := l.fields
-		if len(l.numbers) > 0 && w.numbers(l, b) {
+		if w.place(l, b) {
 			fields = l.others
 		}
 		for i := range fields {
@@ -84,26 +82,6 @@ func (s *Session) fill(l *layout, b []byte) (int, error) {
 		}
 	}
 	return o, nil
-}
-
-// numbers sets the layout's numbers, one after the other without a branch that depends on
-// the field: they are half of all fields. It says false where that can't be done, because one
-// does not fit or the input ends less than eight bytes behind one: then all fields are read one
-// by one, these again.
-func (w *row) numbers(l *layout, b []byte) bool {
-	if len(b) < l.size+7 {
-		return false
-	}
-	places := [2]unsafe.Pointer{unsafe.Pointer(w.r), unsafe.Pointer(w)}
-	for i := range l.numbers {
-		n := &l.numbers[i]
-		v := binary.BigEndian.Uint64(b[n.offset:]) >> (n.shift & 63)
-		if v > n.set.max {
-			return false
-		}
-		*(*flow.Int)(unsafe.Add(places[n.set.place&1], n.set.offset)) = flow.N(int64(v))
-	}
-	return true
 }
 
 func cut(l *layout, f *field) error {
