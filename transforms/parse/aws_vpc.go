@@ -2,6 +2,7 @@ package parse
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"unicode/utf8"
@@ -58,6 +59,7 @@ func init() {
 // https://docs.aws.amazon.com/vpc/latest/tgw/tgw-flow-logs.html
 type awsDecoder struct {
 	layout *awsLayout
+	fields []string
 	object jsonObject
 	ext    extension.List
 }
@@ -206,17 +208,13 @@ func (d *awsDecoder) message(line string) (string, error) {
 
 func (d *awsDecoder) columns(line string, a *awsRow) error {
 	l := d.layout.of(line)
-	rest := line
+	d.fields = slices.Grow(d.fields[:0], len(l.columns))[:len(l.columns)]
+	n := splitText(line, ' ', d.fields)
 	for i := range l.columns {
-		c := &l.columns[i]
-		text := rest
-		n := strings.IndexByte(rest, ' ')
-		if (n < 0) != (i == len(l.columns)-1) {
-			return l.wrongCount(line)
+		if n != len(l.columns) && i == min(n, len(l.columns))-1 {
+			return l.wrongCount(line) // if what is there is right
 		}
-		if n >= 0 {
-			text, rest = rest[:n], rest[n+1:]
-		}
+		c, text := &l.columns[i], d.fields[i]
 		if i == 0 && l.assumed && text != "2" && l != awsGatewayLayout {
 			return l.wrongCount(line)
 		}

@@ -2,7 +2,6 @@ package parse
 
 import (
 	"bytes"
-	"math/bits"
 	"strings"
 
 	"github.com/flowbeam/flowbeam/flow"
@@ -273,32 +272,6 @@ func azureMAC(text string) string {
 		b = append(b, c)
 	}
 	return string(b)
-}
-
-// azureFields cuts a tuple into its values, at most as many as to holds, and says how many
-// there are.
-func azureFields(text string, to []string) (n int) {
-	start, i := 0, 0
-	add := func(end int) {
-		if n < len(to) {
-			to[n] = text[start:end]
-		}
-		n++
-		start = end + 1
-	}
-	for ; i+8 <= len(text); i += 8 { // values are short: faster than looking for each comma
-		x := word(text, i) ^ ones*','
-		for x = ^((x&^high + ^uint64(high)) | x | ^uint64(high)); x != 0; x &= x - 1 {
-			add(i + bits.TrailingZeros64(x)>>3)
-		}
-	}
-	for ; i < len(text); i++ {
-		if text[i] == ',' {
-			add(i)
-		}
-	}
-	add(len(text))
-	return n
 }
 
 // azureEnds reads addresses, ports and direction, which both logs have in one order from

@@ -57,7 +57,7 @@ func (nsgLayout) within(object []jsonMember, g azureGroup) azureGroup {
 
 func (nsgLayout) tuple(text string, r *flow.Record, ext *extension.List) error {
 	var v [13]string
-	n := azureFields(text, v[:])
+	n := splitText(text, ',', v[:])
 	if n != len(v) && n != 8 {
 		return flow.Reject(flow.ReasonSyntax, "flowTuples: %d values, want 8 (version 1) or %d (version 2)", n, len(v))
 	}

@@ -59,7 +59,7 @@ func (vnetLayout) within(object []jsonMember, g azureGroup) azureGroup {
 
 func (vnetLayout) tuple(text string, r *flow.Record, ext *extension.List) error {
 	var v [13]string
-	if n := azureFields(text, v[:]); n != len(v) {
+	if n := splitText(text, ',', v[:]); n != len(v) {
 		return flow.Reject(flow.ReasonSyntax, "flowTuples: %d values, want %d", n, len(v))
 	}
 	at, err := nanoseconds("time", v[0], milliseconds)

@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -39,6 +40,7 @@ func init() {
 // them. The id is made of uid, ts and duration as they are written.
 type zeekDecoder struct {
 	layout *zeekLayout
+	fields []string
 	ext    extension.List
 }
 
@@ -91,18 +93,13 @@ func (d *zeekDecoder) columns(line string, z *zeekRecord) error {
 		return l.notUTF8(line)
 	}
 	escapes := strings.Contains(line, `\x`)
-	rest := line
+	d.fields = slices.Grow(d.fields[:0], len(l.columns))[:len(l.columns)]
+	n := splitText(line, l.separator, d.fields)
 	for i := range l.columns {
-		c := &l.columns[i]
-		text := rest
-		if n := strings.IndexByte(rest, l.separator); n >= 0 {
-			text, rest = rest[:n], rest[n+1:]
-			if i == len(l.columns)-1 {
-				return l.wrongCount(line)
-			}
-		} else if i < len(l.columns)-1 {
-			return l.wrongCount(line)
+		if n != len(l.columns) && i == min(n, len(l.columns))-1 {
+			return l.wrongCount(line) // if what is there is right
 		}
+		c, text := &l.columns[i], d.fields[i]
 		if text == l.unset || text == l.empty {
 			continue
 		}
