@@ -100,9 +100,6 @@ func IPOf(a netip.Addr) IP {
 
 // ParseIP reads the text form of an address.
 func ParseIP(s string) (IP, error) {
-	if ip, ok := parseIPv4(s); ok {
-		return ip, nil
-	}
 	a, err := netip.ParseAddr(s)
 	if err != nil {
 		return IP{}, err
@@ -111,32 +108,6 @@ func ParseIP(s string) (IP, error) {
 		return IP{}, fmt.Errorf("address %q has a zone", s)
 	}
 	return IPOf(a), nil
-}
-
-// parseIPv4 reads what most addresses are, "192.0.2.1". What it does not take is for netip to
-// judge.
-func parseIPv4(s string) (ip IP, ok bool) {
-	part, v, digits := 0, uint(0), 0
-	for i := 0; i < len(s); i++ {
-		c := s[i] - '0'
-		if c <= 9 {
-			v = v*10 + uint(c)
-			if digits++; digits > 1 && v < 10 || v > 255 {
-				return IP{}, false // a leading zero, or too large
-			}
-			continue
-		}
-		if s[i] != '.' || digits == 0 || part == 3 {
-			return IP{}, false
-		}
-		ip.B[part] = byte(v)
-		part, v, digits = part+1, 0, 0
-	}
-	if part != 3 || digits == 0 {
-		return IP{}, false
-	}
-	ip.B[3], ip.Len = byte(v), 4
-	return ip, true
 }
 
 // MustIP is ParseIP for constants in tests and examples; it panics on a bad address.

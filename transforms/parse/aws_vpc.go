@@ -291,9 +291,9 @@ func (a *awsRow) set(f awsField, name, text string) (err error) {
 	case awsInterface:
 		a.networkIfc = text
 	case awsSource:
-		r.Source.IP, err = address(name, text)
+		err = setAddress(&r.Source.IP, name, text)
 	case awsDestination:
-		r.Destination.IP, err = address(name, text)
+		err = setAddress(&r.Destination.IP, name, text)
 	case awsSourcePort:
 		r.Source.Port, err = port(name, text)
 	case awsDestinationPort:
@@ -328,9 +328,9 @@ func (a *awsRow) set(f awsField, name, text string) (err error) {
 	case awsTCPFlags:
 		r.TCPFlags, err = integer(name, text, 65535)
 	case awsPktSource:
-		a.pktSource, err = address(name, text)
+		err = setAddress(&a.pktSource, name, text)
 	case awsPktDestination:
-		a.pktDest, err = address(name, text)
+		err = setAddress(&a.pktDest, name, text)
 	case awsRegion:
 		r.Cloud.Region = text
 	case awsZone:

@@ -277,10 +277,10 @@ func azureMAC(text string) string {
 // azureEnds reads addresses, ports and direction, which both logs have in one order from
 // the second value on.
 func azureEnds(r *flow.Record, v *[13]string, protocol func(text string) (flow.Int, error)) (err error) {
-	if r.Source.IP, err = address("source IP", v[1]); err != nil {
+	if err = setAddress(&r.Source.IP, "source IP", v[1]); err != nil {
 		return err
 	}
-	if r.Destination.IP, err = address("destination IP", v[2]); err != nil {
+	if err = setAddress(&r.Destination.IP, "destination IP", v[2]); err != nil {
 		return err
 	}
 	if r.Protocol, err = protocol(v[5]); err != nil {

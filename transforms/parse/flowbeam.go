@@ -14,7 +14,11 @@ func init() {
 			Detect:    detectFlowbeam,
 			Timestamp: flowbeamTimestamp,
 		},
-		New: func(string) (Decoder, error) { return &flowbeamDecoder{}, nil },
+		New: func(string) (Decoder, error) {
+			d := &flowbeamDecoder{}
+			d.object.names.field = func(name string) int16 { return recordColumns[name] }
+			return d, nil
+		},
 	})
 }
 
@@ -41,10 +45,10 @@ func (d *flowbeamDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 		if strings.HasPrefix(m.name, "position_") && r.Position == source {
 			r.Position = flow.Position{} // the record's own, and nothing of where it was stored
 		}
-		c, ok := recordColumns[m.name]
-		if !ok {
+		if m.field == 0 {
 			return Parsed, flow.Reject(flow.ReasonField, "%s: no column of a record", quoted(m.name))
 		}
+		c := &flow.Records.Columns[m.field-1]
 		v, err := columnValue(c.Kind, m)
 		if err != nil {
 			return Parsed, err
@@ -59,10 +63,11 @@ func (d *flowbeamDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 	return Parsed, nil
 }
 
-var recordColumns = func() map[string]*flow.Column[flow.Record] {
-	m := make(map[string]*flow.Column[flow.Record], len(flow.Records.Columns))
+// recordColumns are the columns by their names, counted from 1.
+var recordColumns = func() map[string]int16 {
+	m := make(map[string]int16, len(flow.Records.Columns))
 	for i := range flow.Records.Columns {
-		m[flow.Records.Columns[i].Name] = &flow.Records.Columns[i]
+		m[flow.Records.Columns[i].Name] = int16(i) + 1
 	}
 	return m
 }()
@@ -76,6 +81,9 @@ func columnValue(kind flow.Kind, m *jsonMember) (v flow.Value, err error) {
 	case flow.KindInt:
 		if err := m.wantNumber(); err != nil {
 			return v, err
+		}
+		if m.whole {
+			return flow.IntValue(m.n), nil
 		}
 		n, ok, inRange := parseInt(m.text)
 		if !ok {

@@ -192,9 +192,9 @@ func (d *gcpDecoder) connection(g *gcpRow, connection *jsonMember) error {
 		var err error
 		switch m.name {
 		case "src_ip":
-			r.Source.IP, err = address(m.name, m.text)
+			err = setAddress(&r.Source.IP, m.name, m.text)
 		case "dest_ip":
-			r.Destination.IP, err = address(m.name, m.text)
+			err = setAddress(&r.Destination.IP, m.name, m.text)
 		case "src_port":
 			r.Source.Port, err = port(m.name, m.text)
 		case "dest_port":

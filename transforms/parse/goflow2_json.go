@@ -75,7 +75,8 @@ func (d *goflow2Decoder) set(g *goflow2Record, m *jsonMember, field int) (keep b
 	r := g.r
 	switch goflow2Fields[field].kind {
 	case goflow2Address:
-		ip, err := m.address()
+		var ip flow.IP
+		err := m.address(&ip)
 		return err == nil && g.address(field, ip), err
 	case goflow2Number:
 	default:

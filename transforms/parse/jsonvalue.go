@@ -11,11 +11,11 @@ import (
 
 func (m *jsonMember) str() (string, error) { return m.text, m.wantString() }
 
-func (m *jsonMember) address() (flow.IP, error) {
+func (m *jsonMember) address(to *flow.IP) error {
 	if err := m.wantString(); err != nil {
-		return flow.IP{}, err
+		return err
 	}
-	return address(m.name, m.text)
+	return setAddress(to, m.name, m.text)
 }
 
 func (m *jsonMember) integer(prefix string, max int64) (flow.Int, error) {

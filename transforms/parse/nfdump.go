@@ -93,9 +93,9 @@ func (n *nfdumpRecord) set(f int8, name, text string) (keep bool, err error) {
 	case nfdumpReceived:
 		r.Observed, err = n.time(name, text)
 	case nfdumpSource:
-		r.Source.IP, err = address(name, text)
+		err = setAddress(&r.Source.IP, name, text)
 	case nfdumpDestination:
-		r.Destination.IP, err = address(name, text)
+		err = setAddress(&r.Destination.IP, name, text)
 	case nfdumpSourcePort:
 		r.Source.Port, err = port(name, text)
 	case nfdumpDestinationPort:
@@ -149,7 +149,7 @@ func (n *nfdumpRecord) set(f int8, name, text string) (keep bool, err error) {
 		r.Destination.MAC = notZero(text)
 	case nfdumpRouter:
 		if notZero(text) != "" {
-			r.Exporter.IP, err = address(name, text)
+			err = setAddress(&r.Exporter.IP, name, text)
 		}
 	case nfdumpICMPType:
 		n.icmp = true
@@ -159,11 +159,11 @@ func (n *nfdumpRecord) set(f int8, name, text string) (keep bool, err error) {
 		r.ICMPCode, err = integer(name, text, 255)
 	case nfdumpSourceNAT:
 		if notZero(text) != "" {
-			r.Source.NATIP, err = address(name, text)
+			err = setAddress(&r.Source.NATIP, name, text)
 		}
 	case nfdumpDestinationNAT:
 		if notZero(text) != "" {
-			r.Destination.NATIP, err = address(name, text)
+			err = setAddress(&r.Destination.NATIP, name, text)
 		}
 	case nfdumpSourceNATPort:
 		r.Source.NATPort, err = positive(name, text, 65535)

@@ -104,9 +104,9 @@ func (d *pmacctDecoder) fill(p *pmacctRecord) (err error) {
 		case "event_type":
 			keep = m.text != "purge"
 		case "ip_src":
-			r.Source.IP, err = m.address()
+			err = m.address(&r.Source.IP)
 		case "ip_dst":
-			r.Destination.IP, err = m.address()
+			err = m.address(&r.Destination.IP)
 		case "port_src":
 			p.sourcePort, err = m.number(65535)
 		case "port_dst":
@@ -168,7 +168,7 @@ func (d *pmacctDecoder) fill(p *pmacctRecord) (err error) {
 		case "mask_dst":
 			r.Destination.PrefixLength, err = notNought(m.number(128))
 		case "peer_ip_src":
-			r.Exporter.IP, err = m.address()
+			err = m.address(&r.Exporter.IP)
 		case "iface_in":
 			r.IngressInterface = notZero(m.text)
 		case "iface_out":
@@ -180,9 +180,9 @@ func (d *pmacctDecoder) fill(p *pmacctRecord) (err error) {
 		case "export_proto_sysid":
 			r.Exporter.ObservationDomain, err = m.number(1<<32 - 1)
 		case "post_nat_ip_src":
-			r.Source.NATIP, err = m.address()
+			err = m.address(&r.Source.NATIP)
 		case "post_nat_ip_dst":
-			r.Destination.NATIP, err = m.address()
+			err = m.address(&r.Destination.NATIP)
 		case "post_nat_port_src":
 			r.Source.NATPort, err = notNought(m.number(65535))
 		case "post_nat_port_dst":

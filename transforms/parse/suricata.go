@@ -111,10 +111,10 @@ func (d *suricataDecoder) fill(e *suricataEvent) (err error) {
 			e.id, keep = m.text, true
 		case "src_ip":
 			e.src = m.text
-			r.Source.IP, err = m.address()
+			err = m.address(&r.Source.IP)
 		case "dest_ip":
 			e.dest = m.text
-			r.Destination.IP, err = m.address()
+			err = m.address(&r.Destination.IP)
 		case "src_port":
 			e.sport = m.text
 			r.Source.Port, err = m.integer("", 65535)
