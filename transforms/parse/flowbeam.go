@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
 func init() {
@@ -29,6 +30,7 @@ func init() {
 // this version knows is refused: dropping it in silence would change the record.
 type flowbeamDecoder struct {
 	object jsonObject
+	ext    extension.List
 }
 
 func (d *flowbeamDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
@@ -49,6 +51,10 @@ func (d *flowbeamDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 			return Parsed, flow.Reject(flow.ReasonField, "%s: no column of a record", quoted(m.name))
 		}
 		c := &flow.Records.Columns[m.field-1]
+		if c.Name == flow.ExtensionColumn && m.kind == '{' {
+			r.Extensions = d.extensions(m)
+			continue
+		}
 		v, err := columnValue(c.Kind, m)
 		if err != nil {
 			return Parsed, err
@@ -61,6 +67,19 @@ func (d *flowbeamDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 		}
 	}
 	return Parsed, nil
+}
+
+// extensions is [flow.ParseExtensions] of a member that was read already.
+func (d *flowbeamDecoder) extensions(m *jsonMember) []flow.Extension {
+	in := d.object.of(m)
+	for i := range in {
+		e, ok := in[i].extension()
+		if !ok {
+			e.Kind = flow.ExtString // null, as its text
+		}
+		d.ext.Add(e)
+	}
+	return d.ext.Take()
 }
 
 // recordColumns are the columns by their names, counted from 1.
