@@ -41,7 +41,8 @@ type cloudWatchDecoder struct {
 	line   awsDecoder
 	object jsonObject
 	ext    extension.List
-	events []int // of object.inner
+	events []int            // of object.inner
+	shared []flow.Extension // of the message's members
 }
 
 func (d *cloudWatchDecoder) DecodeUnit(data string, u *Unit) error {
@@ -65,13 +66,21 @@ func (d *cloudWatchDecoder) DecodeUnit(data string, u *Unit) error {
 	if err != nil {
 		return err
 	}
+	d.ext.Drop()
+	for i := range o.members {
+		if m := &o.members[i]; m != list && m.name != "messageType" {
+			o.keep(m, 0, &d.ext)
+		}
+	}
+	d.shared = append(d.shared[:0], d.ext.Current()...)
+	d.ext.Drop()
 	for i := list.from; i < list.to; i++ {
-		d.event(int(i), list, u)
+		d.event(int(i), u)
 	}
 	return nil
 }
 
-func (d *cloudWatchDecoder) event(i int, list *jsonMember, u *Unit) {
+func (d *cloudWatchDecoder) event(i int, u *Unit) {
 	o := &d.object
 	part := func() string {
 		d.events = append(d.events, i)
@@ -104,14 +113,8 @@ func (d *cloudWatchDecoder) event(i int, list *jsonMember, u *Unit) {
 	if r.ID.IsZero() {
 		r.ID = flow.NewIDText(r.Format, line)
 	}
-	for _, x := range r.Extensions {
-		d.ext.Add(x)
-	}
-	for i := range o.members {
-		if m := &o.members[i]; m != list && m.name != "messageType" {
-			o.keep(m, 0, &d.ext)
-		}
-	}
+	d.ext.AddAll(r.Extensions)
+	d.ext.AddAll(d.shared)
 	for i := range in {
 		if m := &in[i]; m != message {
 			o.keep(m, 0, &d.ext)

@@ -437,6 +437,9 @@ func awsTokens(header string) []string {
 
 // isAWSHeader knows a header by the names in it: no value of a record reads like these.
 func isAWSHeader(line string) bool {
+	if line == "" || line[0]-'0' <= 9 { // a record, mostly: no column's name begins with a digit
+		return false
+	}
 	if !strings.Contains(line, "srcaddr") && !strings.Contains(line, "SRCADDR") {
 		return false
 	}

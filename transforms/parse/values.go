@@ -35,6 +35,21 @@ func quoted(text string) string {
 
 // parseInt reads a decimal integer: -?[0-9]+, with no leading plus and no exponent.
 func parseInt(text string) (v int64, ok, inRange bool) {
+	if len(text) <= 18 { // too short to be out of range, as nearly all are
+		for i := 0; i < len(text); i++ {
+			c := text[i] - '0'
+			if c > 9 {
+				return longInt(text)
+			}
+			v = v*10 + int64(c)
+		}
+		return v, text != "", text != ""
+	}
+	return longInt(text)
+}
+
+// longInt is parseInt of anything.
+func longInt(text string) (v int64, ok, inRange bool) {
 	digits, limit := text, uint64(math.MaxInt64)
 	neg := len(text) > 0 && text[0] == '-'
 	if neg {

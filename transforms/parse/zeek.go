@@ -92,7 +92,7 @@ func (d *zeekDecoder) columns(line string, z *zeekRecord) error {
 	if !utf8.ValidString(line) {
 		return l.notUTF8(line)
 	}
-	escapes := strings.Contains(line, `\x`)
+	escapes := strings.IndexByte(line, '\\') >= 0
 	d.fields = slices.Grow(d.fields[:0], len(l.columns))[:len(l.columns)]
 	n := splitText(line, l.separator, d.fields)
 	for i := range l.columns {
