@@ -141,9 +141,9 @@ func TestOnlyOneElement(t *testing.T) {
 	}
 }
 
-// FuzzJSONTree holds the two ways to the same accepted set, which is encoding/json/v2's, and
+// FuzzJSONObject holds the two ways to the same accepted set, which is encoding/json/v2's, and
 // to the same values, also of a reader that has read something else before.
-func FuzzJSONTree(f *testing.F) {
+func FuzzJSONObject(f *testing.F) {
 	for _, s := range []string{
 		`{}`, `{"a":{"a":[{"a":1},[],{}]}}`, `{"a":{"b":1,"b":2}}`, `{"a":[1,2}`, `{"a":[1,]}`, `{"a":{}}x`, `{"é":"\u00e9"}`, `{"a":"` + "\xff" + `"}`,
 		`[{}]`, `{"a":01}`, `{"a":{"b":nul}}`, ` {"a" : [ "x" , -1.5e3 ] } `, `{"a":"\ud800"}`, `{"a":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}`, `{`, ``, "{\"a\"\n:\t1}",
