@@ -367,6 +367,9 @@ func argusNumber(name, text string) (n flow.Int, digits int, err error) {
 
 // argusAddress reads an IP address, a MAC address or a host name.
 func argusAddress(e *flow.Endpoint, name, text string) error {
+	if setIPv4(&e.IP, text) {
+		return nil
+	}
 	ip, err := flow.ParseIP(text)
 	switch {
 	case err == nil:

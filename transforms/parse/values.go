@@ -99,9 +99,7 @@ func port(name, text string) (flow.Int, error) { return integer(name, text, 6553
 // setAddress is address into its place: most are IPv4, and a copy of one takes longer than
 // reading it.
 func setAddress(to *flow.IP, name, text string) error {
-	if v, ok := ipv4(text); ok {
-		*to = flow.IP{Len: 4}
-		binary.BigEndian.PutUint32(to.B[:4], v)
+	if setIPv4(to, text) {
 		return nil
 	}
 	ip, err := address(name, text)
@@ -109,6 +107,15 @@ func setAddress(to *flow.IP, name, text string) error {
 		*to = ip
 	}
 	return err
+}
+
+func setIPv4(to *flow.IP, text string) bool {
+	v, ok := ipv4(text)
+	if ok {
+		*to = flow.IP{Len: 4}
+		binary.BigEndian.PutUint32(to.B[:4], v)
+	}
+	return ok
 }
 
 // ipv4 reads "192.0.2.1". What it does not take is for netip to judge.

@@ -48,6 +48,7 @@ type zeekDecoder struct {
 type zeekLayout struct {
 	separator    byte
 	empty, unset string
+	mark         byte   // unset, where that is one byte and empty is not; else 0
 	fields       string // as written, to know a repeated header
 	columns      []zeekColumn
 }
@@ -100,7 +101,11 @@ func (d *zeekDecoder) columns(line string, z *zeekRecord) error {
 			return l.wrongCount(line) // if what is there is right
 		}
 		c, text := &l.columns[i], d.fields[i]
-		if text == l.unset || text == l.empty {
+		if len(text) == 1 && l.mark != 0 {
+			if text[0] == l.mark {
+				continue
+			}
+		} else if text == l.unset || text == l.empty {
 			continue
 		}
 		if escapes {
@@ -207,6 +212,9 @@ func readZeekLayout(header string) (*zeekLayout, error) {
 	}
 	if !found {
 		return nil, flow.Reject(flow.ReasonFormat, "zeek: no #fields line in the header: columns can't be told without it")
+	}
+	if len(l.unset) == 1 && len(l.empty) != 1 {
+		l.mark = l.unset[0]
 	}
 	return l, l.setColumns(types)
 }
