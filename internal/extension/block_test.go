@@ -1,6 +1,7 @@
 package extension
 
 import (
+	"encoding/hex"
 	"math"
 	"net"
 	"strconv"
@@ -111,5 +112,22 @@ func TestAddingAllocatesByTheBlock(t *testing.T) {
 		b.Take()
 	}); n > 0.5 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestHexThatComesAgain(t *testing.T) {
+	var b Block
+	for range 2 {
+		for n := range 20 {
+			for i := range 600 {
+				p := make([]byte, n)
+				for j := range p {
+					p[j] = byte(i >> (j % 3))
+				}
+				if got, want := b.Hex(p), hex.EncodeToString(p); got != want {
+					t.Fatalf("%s, want %s", got, want)
+				}
+			}
+		}
 	}
 }
