@@ -33,8 +33,20 @@ func appendPart(b []byte, s string) []byte {
 // NewIDText is [NewID] of parts that are strings: the same id for the same bytes, and no
 // copy of them.
 func NewIDText(format string, parts ...string) ID {
+	size := len(format)
+	for _, p := range parts {
+		size += len(p) + binary.MaxVarintLen64
+	}
+	if size <= 240 { // the memory is made empty first, which for short parts takes longer than all else
+		var stack [256]byte
+		return idOf(stack[:0], format, parts)
+	}
 	var stack [1024]byte
-	b := appendPart(stack[:0], format)
+	return idOf(stack[:0], format, parts)
+}
+
+func idOf(b []byte, format string, parts []string) ID {
+	b = appendPart(b, format)
 	for _, p := range parts {
 		b = appendPart(b, p)
 	}

@@ -26,6 +26,7 @@ type Block struct {
 	macs    [cached]entry[uint64]
 	v4      [cached]entry[uint32]
 	v6      [cached]entry[flow.IP]
+	hexes   [cached]entry[[2]uint64] // of 8 to 16 bytes: the first and the last eight
 }
 
 // cached is how many texts of a kind are remembered, a power of two. A value has one place:
@@ -67,17 +68,33 @@ func (b *Block) String(p []byte) string {
 
 // Hex is p in lower-case hexadecimal.
 func (b *Block) Hex(p []byte) string {
+	n := len(p)
+	if n < 8 || n > 16 {
+		return b.hex(p)
+	}
+	key := [2]uint64{binary.LittleEndian.Uint64(p), binary.LittleEndian.Uint64(p[n-8:])}
+	e := &b.hexes[place(key[0]^key[1]+uint64(n))]
+	if e.key != key || len(e.text) != 2*n {
+		e.key, e.text = key, b.hex(p)
+	}
+	return e.text
+}
+
+func (b *Block) hex(p []byte) string {
 	start := b.room(2 * len(p))
+	b.text = b.text[:start+2*len(p)]
+	to := b.text[start:]
 	for _, c := range p {
-		b.text = append(b.text, digits[c>>4], digits[c&15])
+		to[0], to[1] = digits[c>>4], digits[c&15]
+		to = to[2:]
 	}
 	return b.since(start)
 }
 
 // Number is v in decimal.
 func (b *Block) Number(v uint64) string {
-	if v < 100 {
-		return strconv.Itoa(int(v)) // a constant of strconv
+	if v < uint64(len(numbers)) {
+		return numbers[v]
 	}
 	e := &b.numbers[place(v)]
 	if e.key != v {
@@ -87,6 +104,14 @@ func (b *Block) Number(v uint64) string {
 	}
 	return e.text
 }
+
+// numbers are those that most values are.
+var numbers = func() (n [256]string) {
+	for i := range n {
+		n[i] = strconv.Itoa(i)
+	}
+	return n
+}()
 
 // MAC is the text of a 48-bit address, aa:bb:cc:dd:ee:ff. p has six bytes.
 func (b *Block) MAC(p []byte) string {
@@ -107,18 +132,25 @@ func (b *Block) MAC(p []byte) string {
 
 // IP is the text of a present address.
 func (b *Block) IP(ip flow.IP) string {
-	le := binary.LittleEndian
 	if ip.Len == 4 {
-		v := le.Uint32(ip.B[:4])
-		e := &b.v4[place(uint64(v))]
-		if e.key != v || e.text == "" {
-			e.key, e.text = v, b.address(ip)
-		}
-		return e.text
+		return b.IPv4(ip.B[:4])
 	}
+	le := binary.LittleEndian
 	e := &b.v6[place(le.Uint64(ip.B[:8])^le.Uint64(ip.B[8:]))]
 	if e.key != ip {
 		e.key, e.text = ip, b.address(ip)
+	}
+	return e.text
+}
+
+// IPv4 is the text of an address of four bytes.
+func (b *Block) IPv4(p []byte) string {
+	v := binary.LittleEndian.Uint32(p)
+	e := &b.v4[place(uint64(v))]
+	if e.key != v || e.text == "" {
+		ip := flow.IP{Len: 4}
+		copy(ip.B[:4], p)
+		e.key, e.text = v, b.address(ip)
 	}
 	return e.text
 }
@@ -132,11 +164,11 @@ func (b *Block) address(ip flow.IP) string {
 // AddNumber adds an unsigned number. One beyond 63 bits, which flow's integers can't hold,
 // is added as a string of digits.
 func (b *Block) AddNumber(name string, v uint64) {
-	e := flow.Extension{Name: name, Text: b.Number(v), Kind: flow.ExtInt}
+	e := b.next()
+	e.Name, e.Text, e.Kind = name, b.Number(v), flow.ExtInt
 	if v > math.MaxInt64 {
 		e.Kind = flow.ExtString
 	}
-	b.Add(e)
 }
 
 // AddText adds a string as it is where it is UTF-8 without NUL, which some stores refuse,
@@ -162,6 +194,9 @@ func Printable(p []byte) bool {
 
 // Unpadded is p without the NULs at its end.
 func Unpadded(p []byte) []byte {
+	for len(p) >= 8 && binary.LittleEndian.Uint64(p[len(p)-8:]) == 0 {
+		p = p[:len(p)-8]
+	}
 	for len(p) > 0 && p[len(p)-1] == 0 {
 		p = p[:len(p)-1]
 	}

@@ -1,6 +1,7 @@
 package extension
 
 import (
+	"encoding/hex"
 	"math"
 	"net"
 	"strconv"
@@ -53,6 +54,13 @@ func TestManyExtensionsOfOneRecord(t *testing.T) {
 	if len(got) != 3*listBlock || got[listBlock].Text != "256" {
 		t.Errorf("%d, %v", len(got), got[listBlock])
 	}
+	b.AddNumber("first", 1)
+	b.AddAll(got)
+	b.AddAll(nil)
+	b.AddAll(got[:1])
+	if all := b.Take(); len(all) != 3*listBlock+2 || all[0].Name != "first" || all[1] != got[0] || all[3*listBlock+1] != got[0] {
+		t.Errorf("%d", len(all))
+	}
 }
 
 func TestValuesThatHaveNoPlainForm(t *testing.T) {
@@ -104,5 +112,22 @@ func TestAddingAllocatesByTheBlock(t *testing.T) {
 		b.Take()
 	}); n > 0.5 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestHexThatComesAgain(t *testing.T) {
+	var b Block
+	for range 2 {
+		for n := range 20 {
+			for i := range 600 {
+				p := make([]byte, n)
+				for j := range p {
+					p[j] = byte(i >> (j % 3))
+				}
+				if got, want := b.Hex(p), hex.EncodeToString(p); got != want {
+					t.Fatalf("%s, want %s", got, want)
+				}
+			}
+		}
 	}
 }

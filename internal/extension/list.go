@@ -13,13 +13,31 @@ type List struct {
 
 // Add adds an extension to the current record.
 func (l *List) Add(e flow.Extension) {
+	x := l.next()
+	x.Name, x.Text, x.Kind = e.Name, e.Text, e.Kind // smaller than copying all at once
+}
+
+// next adds an empty one.
+func (l *List) next() *flow.Extension {
 	if l.n == len(l.list) {
-		fresh := make([]flow.Extension, max(listBlock, 2*l.n))
-		copy(fresh, l.list[:l.n])
-		l.list = fresh
+		l.grow(1)
 	}
-	l.list[l.n] = e
 	l.n++
+	return &l.list[l.n-1]
+}
+
+func (l *List) grow(n int) {
+	fresh := make([]flow.Extension, max(listBlock, 2*(l.n+n)))
+	copy(fresh, l.list[:l.n])
+	l.list = fresh
+}
+
+// AddAll adds several, which are copied.
+func (l *List) AddAll(all []flow.Extension) {
+	if l.n+len(all) > len(l.list) {
+		l.grow(len(all))
+	}
+	l.n += copy(l.list[l.n:], all)
 }
 
 // Take ends the current record and returns its extensions, nil where it has none. The

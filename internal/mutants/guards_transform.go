@@ -95,8 +95,8 @@ var transformGuards = []guard{
 	}, {
 		name: "parse/nested-twice",
 		why:  "of a member that is there twice in an object inside one value is lost without a sign",
-		file: "transforms/parse/jsonnested.go",
-		old:  "if (*into)[i].name == d.m.name {",
+		file: "transforms/parse/jsonobject.go",
+		old:  "if e.seen == this {",
 		new:  "if false {",
 		test: "TestObjectsInsideAreReadBothWays",
 	}, {
@@ -123,7 +123,7 @@ var transformGuards = []guard{
 	}, {
 		name: "parse/end-before-start",
 		why:  "a negative duration is stored",
-		file: "transforms/parse/aws_vpc.go",
+		file: "transforms/parse/civil.go",
 		old:  "r.End < r.Start:",
 		new:  "false:",
 		test: "TestCases",

@@ -137,10 +137,17 @@ var wireGuards = []guard{
 	}, {
 		name: "netflow/counter-of-64-bits",
 		why:  "a counter beyond 63 bits becomes negative",
-		file: "internal/netflow/values.go",
-		old:  "	if v > max {\n",
-		new:  "	if v > max && max < 1<<62 {\n",
+		file: "internal/netflow/mapping.go",
+		old:  "	if v > s.max {\n",
+		new:  "	if v > s.max && s.max < 1<<62 {\n",
 		test: "TestElementsGoWhereTheyBelong",
+	}, {
+		name: "netflow/zero-is-no-number",
+		why:  "what an exporter does not know is stored as 0, but in the last record of a set",
+		file: "internal/netflow/placed.go",
+		old:  "		case v != 0:\n",
+		new:  "		default:\n",
+		test: "TestFieldsSetByTheirFormsAreTheSame",
 	}, {
 		name: "netflow/options-keep-their-bytes",
 		why:  "names and rates change with the source's memory",

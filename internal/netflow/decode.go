@@ -59,7 +59,7 @@ func (s *Session) decodeSet(d *Datagram, h *header, dom *domain, l *layout, set 
 			return 0, err
 		}
 		s.finish(dom, l)
-		r.ID = ids.record(n)
+		ids.record(&r.ID, n)
 		n, o = n+1, o+size
 	}
 	if rest := body[o:]; len(rest) > 3 && !allZero(rest) {

@@ -46,12 +46,11 @@ func (s *setID) fold(v uint64) {
 	s.a, s.b = s.b^mix(a), a
 }
 
-// record is the id of the set's record with the index.
-func (s setID) record(index int) (id flow.ID) {
+// record sets the id of the set's record with the index.
+func (s setID) record(id *flow.ID, index int) {
 	s.fold(uint64(index))
-	binary.BigEndian.PutUint64(id[:], s.a)
+	binary.BigEndian.PutUint64(id[:8], s.a)
 	binary.BigEndian.PutUint64(id[8:], s.b^mix(s.a))
-	return id
 }
 
 // mix is a permutation of 64 bits in which each bit depends on all: the finalizer of

@@ -50,7 +50,7 @@ func Elements() []Element {
 		add(IPFIX, id.id, id.pen)
 	}
 	for n, m := range mappings {
-		if m.reverse != nil {
+		if m.reverse.is() {
 			add(IPFIX, n, reversePEN)
 		}
 	}

@@ -19,7 +19,7 @@ func TestElementsListsAllThatHaveAField(t *testing.T) {
 		if _, ok := have[elementID{0, n}]; !ok {
 			t.Errorf("%d is not listed", n)
 		}
-		if _, ok := have[elementID{reversePEN, n}]; ok != (m.reverse != nil) {
+		if _, ok := have[elementID{reversePEN, n}]; ok != (m.reverse.is()) {
 			t.Errorf("the reverse of %d: listed %v", n, ok)
 		}
 	}

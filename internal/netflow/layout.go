@@ -14,6 +14,8 @@ type layout struct {
 	options  bool
 	specs    []spec
 	fields   []field // without those of no length
+	placed   placed
+	others   []field // of fields: those not in placed
 	size     int     // of a record in bytes, the least one where variable
 	variable bool
 
@@ -22,9 +24,10 @@ type layout struct {
 
 // field is one field of a layout.
 type field struct {
-	length   int  // in bytes
-	variable bool // the length is in the record
-	offset   int  // in a record of a layout that is not variable
+	length   int   // in bytes
+	variable bool  // the length is in the record
+	offset   int   // in a record of a layout that is not variable
+	shift    uint8 // of eight bytes that begin with a number, to have it alone
 	set      setter
 	name     string // of the extension
 	kind     kind
@@ -65,16 +68,20 @@ func newLayout(version uint16, t templateRecord) (*layout, error) {
 		if (n == 1 || key == padding) && (!l.options || s.pen == 0 && optionElements[s.id]) {
 			f.set = choose(version, s, have)
 			if s.id == 83 && l.options && !have.any(0, 82) {
-				f.set = interfaceName // some exporters have the name in the description
+				f.set = by(interfaceName) // some exporters have the name in the description
 			}
 		}
+		f.shift = uint8(max(64-8*f.length, 0))
 		if !f.variable && !f.kind.fits(f.length) {
-			f.set, f.kind = nil, kindOctets
+			f.set, f.kind = setter{}, kindOctets
 		}
 		l.fields = append(l.fields, f)
 	}
 	if l.size == 0 {
 		return nil, flow.Reject(flow.ReasonSyntax, "template %d: its records have no bytes", t.id)
+	}
+	if !l.variable && !have.any(0, 312, 313, 315) { // of a sampled packet and the numbers the last one counts
+		l.place()
 	}
 	l.semantics, l.byteLayer = counters(have)
 	return l, nil

@@ -2,14 +2,107 @@ package netflow
 
 import (
 	"math"
+	"unsafe"
 
 	"github.com/flowbeam/flowbeam/flow"
 )
 
-// setter puts one field of a data record, b, into the row. It says false where the value is
-// to be kept as an extension: because it does not fit, or beside what was set. b has a
-// length that the element's kind allows.
-type setter func(w *row, b []byte) bool
+// setter puts one field of a data record, b, into the row or its record. The value is to be
+// kept as an extension where it does not fit, or beside what was set: then call says false. b
+// has a length that the element's kind allows.
+type setter struct {
+	call func(w *row, b []byte) bool // nil of the other forms
+	form form
+	// Of all forms but a call: where it is in the record, or the row. Most fields are of these,
+	// and a call for each would be most of the time.
+	offset uintptr
+	inRow  uint8  // 0 the record, 1 the row
+	max    uint64 // of a number or time as it is sent
+	unit   uint64 // of a time, in ns
+}
+
+type form uint8
+
+const (
+	formCall       form = iota
+	formNumber          // a flow.Int of at most max
+	formPrefix          // one of which another element may say 0: the length of a prefix of the other family
+	formPositive        // one of which 0 says nothing
+	formTime            // a flow.Time since 1970, of which 0 says nothing
+	formAddress         // a flow.IP
+	formNATAddress      // one of which zeros say nothing
+)
+
+// is says whether there is one.
+func (s *setter) is() bool { return s.form != formCall || s.call != nil }
+
+func by(call func(w *row, b []byte) bool) setter { return setter{call: call} }
+
+func inRecord[T any](f form, of func(r *flow.Record) *T, max uint64) setter {
+	r := new(flow.Record)
+	return setter{form: f, offset: uintptr(unsafe.Pointer(of(r))) - uintptr(unsafe.Pointer(r)), max: max}
+}
+
+func inRow[T any](f form, of func(w *row) *T, max uint64) setter {
+	w := new(row)
+	return setter{form: f, offset: uintptr(unsafe.Pointer(of(w))) - uintptr(unsafe.Pointer(w)), inRow: 1, max: max}
+}
+
+// in makes the setter one of times in units of so many ns.
+func (s setter) in(unit uint64) setter {
+	s.form, s.unit, s.max = formTime, unit, math.MaxInt64/unit
+	return s
+}
+
+func startIn(unit uint64) setter {
+	return inRecord(formTime, func(r *flow.Record) *flow.Time { return &r.Start }, 0).in(unit)
+}
+
+func endIn(unit uint64) setter {
+	return inRecord(formTime, func(r *flow.Record) *flow.Time { return &r.End }, 0).in(unit)
+}
+
+func observedIn(unit uint64) setter {
+	return inRow(formTime, func(w *row) *flow.Time { return &w.observed }, 0).in(unit)
+}
+
+// set puts the field in its place, and says false where it is to be kept as an extension.
+func (s *setter) set(w *row, b []byte) bool {
+	if s.form == formCall {
+		return s.call != nil && s.call(w, b)
+	}
+	to := w.places()[s.inRow&1]
+	switch s.form {
+	case formAddress, formNATAddress:
+		if s.form == formNATAddress && allZero(b) {
+			return true
+		}
+		return address((*flow.IP)(unsafe.Add(to, s.offset)), b)
+	}
+	v := number(b)
+	if v > s.max {
+		return false
+	}
+	if s.form == formTime {
+		*(*flow.Time)(unsafe.Add(to, s.offset)) = flow.Time(v * s.unit)
+		return true
+	}
+	n := (*flow.Int)(unsafe.Add(to, s.offset))
+	switch {
+	case s.form == formNumber:
+	case n.V != 0: // another element was there before
+		return v == 0 || v == uint64(n.V)
+	case s.form == formPositive && v == 0:
+		return true
+	}
+	*n = flow.N(int64(v))
+	return true
+}
+
+// places are what offsets of setters are in.
+func (w *row) places() [2]unsafe.Pointer {
+	return [2]unsafe.Pointer{unsafe.Pointer(w.r), unsafe.Pointer(w)}
+}
 
 // mapping is where an element goes.
 type mapping struct {
@@ -32,118 +125,119 @@ var mappings = map[uint16]mapping{
 	2:   {set: sourcePackets, reverse: destinationPackets},
 	85:  {set: sourceBytes, reverse: destinationBytes, unless: []uint16{1}},
 	86:  {set: sourcePackets, reverse: destinationPackets, unless: []uint16{2}},
-	23:  {set: func(w *row, b []byte) bool { return small(&w.postBytes, b, math.MaxInt64) }},
-	24:  {set: func(w *row, b []byte) bool { return small(&w.postPackets, b, math.MaxInt64) }},
+	23:  {set: inRow(formNumber, func(w *row) *flow.Int { return &w.postBytes }, math.MaxInt64)},
+	24:  {set: inRow(formNumber, func(w *row) *flow.Int { return &w.postPackets }, math.MaxInt64)},
 	352: {set: sourceBytes, reverse: destinationBytes, unless: []uint16{1, 85, 23, 231}},
 	353: {set: sourceBytes, reverse: destinationBytes, unless: []uint16{1, 85, 23, 231, 352}},
 	401: {set: sourcePayload, reverse: destinationPayload},
 
-	4:   {set: func(w *row, b []byte) bool { return small(&w.r.Protocol, b, 255) }},
-	5:   {set: func(w *row, b []byte) bool { return small(&w.r.TypeOfService, b, 255) }},
-	6:   {set: func(w *row, b []byte) bool { return small(&w.r.TCPFlags, b, 65535) }, reverse: reverseFlags},
-	7:   {set: func(w *row, b []byte) bool { return small(&w.r.Source.Port, b, 65535) }},
-	11:  {set: func(w *row, b []byte) bool { return small(&w.r.Destination.Port, b, 65535) }},
-	8:   {set: func(w *row, b []byte) bool { return address(&w.r.Source.IP, b) }},
-	12:  {set: func(w *row, b []byte) bool { return address(&w.r.Destination.IP, b) }},
-	27:  {set: func(w *row, b []byte) bool { return address(&w.r.Source.IP, b) }},
-	28:  {set: func(w *row, b []byte) bool { return address(&w.r.Destination.IP, b) }},
-	60:  {set: func(w *row, b []byte) bool { return small(&w.ipVersion, b, 15) }},
-	9:   {set: func(w *row, b []byte) bool { return prefixLength(&w.r.Source.PrefixLength, b, 32) }},
-	13:  {set: func(w *row, b []byte) bool { return prefixLength(&w.r.Destination.PrefixLength, b, 32) }},
-	29:  {set: func(w *row, b []byte) bool { return prefixLength(&w.r.Source.PrefixLength, b, 128) }},
-	30:  {set: func(w *row, b []byte) bool { return prefixLength(&w.r.Destination.PrefixLength, b, 128) }},
-	16:  {set: func(w *row, b []byte) bool { return asn(&w.r.Source.ASN, b) }},
-	17:  {set: func(w *row, b []byte) bool { return asn(&w.r.Destination.ASN, b) }},
-	10:  {set: func(w *row, b []byte) bool { return small(&w.ingress, b, math.MaxUint32) }},
-	14:  {set: func(w *row, b []byte) bool { return small(&w.egress, b, math.MaxUint32) }},
-	32:  {set: icmpTypeCode},
-	139: {set: icmpTypeCode, unless: []uint16{32}},
-	176: {set: func(w *row, b []byte) bool { return small(&w.r.ICMPType, b, 255) }, unless: []uint16{32, 139}},
-	177: {set: func(w *row, b []byte) bool { return small(&w.r.ICMPCode, b, 255) }, unless: []uint16{32, 139}},
-	178: {set: func(w *row, b []byte) bool { return small(&w.r.ICMPType, b, 255) }, unless: []uint16{32, 139, 176}},
-	179: {set: func(w *row, b []byte) bool { return small(&w.r.ICMPCode, b, 255) }, unless: []uint16{32, 139, 177}},
+	4:  {set: inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.Protocol }, 255)},
+	5:  {set: inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.TypeOfService }, 255)},
+	6:  {set: inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.TCPFlags }, 65535), reverse: by(reverseFlags)},
+	7:  {set: inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.Source.Port }, 65535)},
+	11: {set: inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.Destination.Port }, 65535)},
+	8:  {set: inRecord(formAddress, func(r *flow.Record) *flow.IP { return &r.Source.IP }, 0)},
+	12: {set: inRecord(formAddress, func(r *flow.Record) *flow.IP { return &r.Destination.IP }, 0)},
+	27: {set: inRecord(formAddress, func(r *flow.Record) *flow.IP { return &r.Source.IP }, 0)},
+	28: {set: inRecord(formAddress, func(r *flow.Record) *flow.IP { return &r.Destination.IP }, 0)},
+	60: {set: inRow(formNumber, func(w *row) *flow.Int { return &w.ipVersion }, 15)},
+	9:  {set: inRecord(formPrefix, func(r *flow.Record) *flow.Int { return &r.Source.PrefixLength }, 32)},
+	13: {set: inRecord(formPrefix, func(r *flow.Record) *flow.Int { return &r.Destination.PrefixLength }, 32)},
+	29: {set: inRecord(formPrefix, func(r *flow.Record) *flow.Int { return &r.Source.PrefixLength }, 128)},
+	30: {set: inRecord(formPrefix, func(r *flow.Record) *flow.Int { return &r.Destination.PrefixLength }, 128)},
+	// AS 0 is no AS (RFC 7607): exporters write it for unknown. Zeros say that there was no NAT.
+	16:  {set: inRecord(formPositive, func(r *flow.Record) *flow.Int { return &r.Source.ASN }, math.MaxUint32)},
+	17:  {set: inRecord(formPositive, func(r *flow.Record) *flow.Int { return &r.Destination.ASN }, math.MaxUint32)},
+	10:  {set: inRow(formNumber, func(w *row) *flow.Int { return &w.ingress }, math.MaxUint32)},
+	14:  {set: inRow(formNumber, func(w *row) *flow.Int { return &w.egress }, math.MaxUint32)},
+	32:  {set: by(icmpTypeCode)},
+	139: {set: by(icmpTypeCode), unless: []uint16{32}},
+	176: {set: inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.ICMPType }, 255), unless: []uint16{32, 139}},
+	177: {set: inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.ICMPCode }, 255), unless: []uint16{32, 139}},
+	178: {set: inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.ICMPType }, 255), unless: []uint16{32, 139, 176}},
+	179: {set: inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.ICMPCode }, 255), unless: []uint16{32, 139, 177}},
 
-	56:  {set: func(w *row, b []byte) bool { w.r.Source.MAC = w.x.MAC(b); return true }},
-	80:  {set: func(w *row, b []byte) bool { w.r.Destination.MAC = w.x.MAC(b); return true }},
-	58:  {set: func(w *row, b []byte) bool { return small(&w.r.VLAN, b, 4095) }},
-	243: {set: func(w *row, b []byte) bool { return small(&w.r.VLAN, b, 4095) }, unless: []uint16{58}},
-	61:  {set: direction},
-	136: {set: endReason},
-	233: {set: firewallEvent},
-	89:  {set: forwardingStatus, unless: []uint16{233}},
-	138: {set: func(w *row, b []byte) bool { return small(&w.r.Exporter.ObservationPoint, b, math.MaxInt64) }},
-	371: {set: func(w *row, b []byte) bool { return text(w, &w.r.UserID, b) }},
+	56:  {set: by(func(w *row, b []byte) bool { w.r.Source.MAC = w.x.MAC(b); return true })},
+	80:  {set: by(func(w *row, b []byte) bool { w.r.Destination.MAC = w.x.MAC(b); return true })},
+	58:  {set: inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.VLAN }, 4095)},
+	243: {set: inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.VLAN }, 4095), unless: []uint16{58}},
+	61:  {set: by(direction)},
+	136: {set: by(endReason)},
+	233: {set: by(firewallEvent)},
+	89:  {set: by(forwardingStatus), unless: []uint16{233}},
+	138: {set: inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.Exporter.ObservationPoint }, math.MaxInt64)},
+	371: {set: by(func(w *row, b []byte) bool { return text(w, &w.r.UserID, b) })},
 	387: {set: jitter(1)},
 	386: {set: jitter(1e3), unless: []uint16{387}},
 	385: {set: jitter(1e6), unless: []uint16{386, 387}},
 
-	225: {set: func(w *row, b []byte) bool { return natAddress(&w.r.Source.NATIP, b) }},
-	226: {set: func(w *row, b []byte) bool { return natAddress(&w.r.Destination.NATIP, b) }},
-	281: {set: func(w *row, b []byte) bool { return natAddress(&w.r.Source.NATIP, b) }},
-	282: {set: func(w *row, b []byte) bool { return natAddress(&w.r.Destination.NATIP, b) }},
-	227: {set: func(w *row, b []byte) bool { return natPort(&w.r.Source.NATPort, b) }},
-	228: {set: func(w *row, b []byte) bool { return natPort(&w.r.Destination.NATPort, b) }},
+	225: {set: inRecord(formNATAddress, func(r *flow.Record) *flow.IP { return &r.Source.NATIP }, 0)},
+	226: {set: inRecord(formNATAddress, func(r *flow.Record) *flow.IP { return &r.Destination.NATIP }, 0)},
+	281: {set: inRecord(formNATAddress, func(r *flow.Record) *flow.IP { return &r.Source.NATIP }, 0)},
+	282: {set: inRecord(formNATAddress, func(r *flow.Record) *flow.IP { return &r.Destination.NATIP }, 0)},
+	227: {set: inRecord(formPositive, func(r *flow.Record) *flow.Int { return &r.Source.NATPort }, 65535)},
+	228: {set: inRecord(formPositive, func(r *flow.Record) *flow.Int { return &r.Destination.NATPort }, 65535)},
 
-	95: {set: func(w *row, b []byte) bool { w.application = b; return true }},
-	96: {set: func(w *row, b []byte) bool { return text(w, &w.r.Application, b) }},
-	82: {set: interfaceName},
+	95: {set: by(func(w *row, b []byte) bool { w.application = b; return true })},
+	96: {set: by(func(w *row, b []byte) bool { return text(w, &w.r.Application, b) })},
+	82: {set: by(interfaceName)},
 
-	34:  {set: func(w *row, b []byte) bool { return positive(&w.sampling.interval, b) }},
-	50:  {set: func(w *row, b []byte) bool { return positive(&w.sampling.random, b) }},
-	305: {set: func(w *row, b []byte) bool { return positive(&w.sampling.packets, b) }},
-	306: {set: func(w *row, b []byte) bool { return small(&w.sampling.space, b, math.MaxUint32) }},
-	48:  {set: func(w *row, b []byte) bool { small(&w.selector, b, math.MaxInt64); return false }},
-	302: {set: func(w *row, b []byte) bool { small(&w.selector, b, math.MaxInt64); return false }, unless: []uint16{48}},
+	34:  {set: inRow(formPositive, func(w *row) *flow.Int { return &w.sampling.interval }, math.MaxUint32)},
+	50:  {set: inRow(formPositive, func(w *row) *flow.Int { return &w.sampling.random }, math.MaxUint32)},
+	305: {set: inRow(formPositive, func(w *row) *flow.Int { return &w.sampling.packets }, math.MaxUint32)},
+	306: {set: inRow(formNumber, func(w *row) *flow.Int { return &w.sampling.space }, math.MaxUint32)},
+	48:  {set: by(func(w *row, b []byte) bool { small(&w.selector, b, math.MaxInt64); return false })},
+	302: {set: by(func(w *row, b []byte) bool { small(&w.selector, b, math.MaxInt64); return false }), unless: []uint16{48}},
 
-	309: {set: func(w *row, b []byte) bool { return positive(&w.sampling.size, b) }},
-	310: {set: func(w *row, b []byte) bool { return positive(&w.sampling.population, b) }},
+	309: {set: inRow(formPositive, func(w *row) *flow.Int { return &w.sampling.size }, math.MaxUint32)},
+	310: {set: inRow(formPositive, func(w *row) *flow.Int { return &w.sampling.population }, math.MaxUint32)},
 
-	160: {set: func(w *row, b []byte) bool { return instant(&w.base, b, 1e6) }},
-	22:  {set: func(w *row, b []byte) bool { return small(&w.first, b, math.MaxUint32) }, unless: []uint16{156, 154, 152, 150, 158}},
-	21:  {set: func(w *row, b []byte) bool { return small(&w.last, b, math.MaxUint32) }, unless: []uint16{157, 155, 153, 151, 159}},
-	158: {set: func(w *row, b []byte) bool { return before(&w.r.Start, w, b) }, unless: []uint16{156, 154, 152, 150}},
-	159: {set: func(w *row, b []byte) bool { return before(&w.r.End, w, b) }, unless: []uint16{157, 155, 153, 151}},
-	150: {set: func(w *row, b []byte) bool { return instant(&w.r.Start, b, 1e9) }, unless: []uint16{156, 154, 152}},
-	151: {set: func(w *row, b []byte) bool { return instant(&w.r.End, b, 1e9) }, unless: []uint16{157, 155, 153}},
-	152: {set: func(w *row, b []byte) bool { return instant(&w.r.Start, b, 1e6) }, unless: []uint16{156, 154}},
-	153: {set: func(w *row, b []byte) bool { return instant(&w.r.End, b, 1e6) }, unless: []uint16{157, 155}},
-	154: {set: func(w *row, b []byte) bool { return ntp(&w.r.Start, b, 1e3) }, unless: []uint16{156}},
-	155: {set: func(w *row, b []byte) bool { return ntp(&w.r.End, b, 1e3) }, unless: []uint16{157}},
-	156: {set: func(w *row, b []byte) bool { return ntp(&w.r.Start, b, 1) }},
-	157: {set: func(w *row, b []byte) bool { return ntp(&w.r.End, b, 1) }},
-	322: {set: func(w *row, b []byte) bool { return instant(&w.observed, b, 1e9) }, unless: []uint16{325, 324, 323}},
-	323: {set: func(w *row, b []byte) bool { return instant(&w.observed, b, 1e6) }, unless: []uint16{325, 324}},
-	324: {set: func(w *row, b []byte) bool { return ntp(&w.observed, b, 1e3) }, unless: []uint16{325}},
-	325: {set: func(w *row, b []byte) bool { return ntp(&w.observed, b, 1) }},
-	161: {set: func(w *row, b []byte) bool { return duration(w, b, 1e6) }, unless: []uint16{162}},
-	162: {set: func(w *row, b []byte) bool { return duration(w, b, 1e3) }},
+	160: {set: inRow(formTime, func(w *row) *flow.Time { return &w.base }, 0).in(1e6)},
+	22:  {set: inRow(formNumber, func(w *row) *flow.Int { return &w.first }, math.MaxUint32), unless: []uint16{156, 154, 152, 150, 158}},
+	21:  {set: inRow(formNumber, func(w *row) *flow.Int { return &w.last }, math.MaxUint32), unless: []uint16{157, 155, 153, 151, 159}},
+	158: {set: by(func(w *row, b []byte) bool { return before(&w.r.Start, w, b) }), unless: []uint16{156, 154, 152, 150}},
+	159: {set: by(func(w *row, b []byte) bool { return before(&w.r.End, w, b) }), unless: []uint16{157, 155, 153, 151}},
+	150: {set: startIn(1e9), unless: []uint16{156, 154, 152}},
+	151: {set: endIn(1e9), unless: []uint16{157, 155, 153}},
+	152: {set: startIn(1e6), unless: []uint16{156, 154}},
+	153: {set: endIn(1e6), unless: []uint16{157, 155}},
+	154: {set: by(func(w *row, b []byte) bool { return ntp(&w.r.Start, b, 1e3) }), unless: []uint16{156}},
+	155: {set: by(func(w *row, b []byte) bool { return ntp(&w.r.End, b, 1e3) }), unless: []uint16{157}},
+	156: {set: by(func(w *row, b []byte) bool { return ntp(&w.r.Start, b, 1) })},
+	157: {set: by(func(w *row, b []byte) bool { return ntp(&w.r.End, b, 1) })},
+	322: {set: observedIn(1e9), unless: []uint16{325, 324, 323}},
+	323: {set: observedIn(1e6), unless: []uint16{325, 324}},
+	324: {set: by(func(w *row, b []byte) bool { return ntp(&w.observed, b, 1e3) }), unless: []uint16{325}},
+	325: {set: by(func(w *row, b []byte) bool { return ntp(&w.observed, b, 1) })},
+	161: {set: by(func(w *row, b []byte) bool { return duration(w, b, 1e6) }), unless: []uint16{162}},
+	162: {set: by(func(w *row, b []byte) bool { return duration(w, b, 1e3) })},
 
 	// The first bytes of a sampled packet, and its length.
-	312: {set: func(w *row, b []byte) bool { w.r.Source.Packets = flow.N(1); return sourceBytes(w, b) }, unless: []uint16{1, 2, 85, 86, 352}},
-	313: {set: func(w *row, b []byte) bool { w.packet = b; return true }, unless: []uint16{315}},
-	315: {set: func(w *row, b []byte) bool { w.packet, w.frame = b, true; return true }},
+	312: {set: by(func(w *row, b []byte) bool { w.r.Source.Packets = flow.N(1); return sourceBytes.set(w, b) }), unless: []uint16{1, 2, 85, 86, 352}},
+	313: {set: by(func(w *row, b []byte) bool { w.packet = b; return true }), unless: []uint16{315}},
+	315: {set: by(func(w *row, b []byte) bool { w.packet, w.frame = b, true; return true })},
 
 	// No next hop is told by zeros; others stay extensions.
-	15: {set: unspecified}, 18: {set: unspecified}, 62: {set: unspecified}, 63: {set: unspecified},
+	15: {set: by(unspecified)}, 18: {set: by(unspecified)}, 62: {set: by(unspecified)}, 63: {set: by(unspecified)},
 
 	// Padding.
-	210: {set: unspecified},
+	210: {set: by(unspecified)},
 }
 
 // v9Mappings are elements that vendors took for v9, beyond IANA's numbers.
 var v9Mappings = map[uint16]mapping{
 	// Cisco ASA: https://www.cisco.com/c/en/us/td/docs/security/asa/special/netflow/asa_netflow.html
-	33000: {set: unspecified}, 33001: {set: unspecified}, // ids of ACLs: zeros where none matched
-	33002: {set: extendedEvent},
-	40000: {set: func(w *row, b []byte) bool { return text(w, &w.r.UserID, b) }},
-	40001: {set: func(w *row, b []byte) bool { return natAddress(&w.r.Source.NATIP, b) }},
-	40002: {set: func(w *row, b []byte) bool { return natAddress(&w.r.Destination.NATIP, b) }},
-	40003: {set: func(w *row, b []byte) bool { return natPort(&w.r.Source.NATPort, b) }},
-	40004: {set: func(w *row, b []byte) bool { return natPort(&w.r.Destination.NATPort, b) }},
-	40005: {set: firewallEvent, unless: []uint16{233}},
+	33000: {set: by(unspecified)}, 33001: {set: by(unspecified)}, // ids of ACLs: zeros where none matched
+	33002: {set: by(extendedEvent)},
+	40000: {set: by(func(w *row, b []byte) bool { return text(w, &w.r.UserID, b) })},
+	40001: {set: inRecord(formNATAddress, func(r *flow.Record) *flow.IP { return &r.Source.NATIP }, 0)},
+	40002: {set: inRecord(formNATAddress, func(r *flow.Record) *flow.IP { return &r.Destination.NATIP }, 0)},
+	40003: {set: inRecord(formPositive, func(r *flow.Record) *flow.Int { return &r.Source.NATPort }, 65535)},
+	40004: {set: inRecord(formPositive, func(r *flow.Record) *flow.Int { return &r.Destination.NATPort }, 65535)},
+	40005: {set: by(firewallEvent), unless: []uint16{233}},
 	// Palo Alto: App-ID and User-ID.
-	56701: {set: func(w *row, b []byte) bool { return text(w, &w.r.Application, b) }, unless: []uint16{96}},
-	56702: {set: func(w *row, b []byte) bool { return text(w, &w.r.UserID, b) }, unless: []uint16{371}},
+	56701: {set: by(func(w *row, b []byte) bool { return text(w, &w.r.Application, b) }), unless: []uint16{96}},
+	56702: {set: by(func(w *row, b []byte) bool { return text(w, &w.r.UserID, b) }), unless: []uint16{371}},
 }
 
 // v9Kinds are the kinds of elements beyond IANA's numbers, as far as they are known.
@@ -159,7 +253,7 @@ var vendorKinds = map[elementID]kind{
 	{6871, 21}: kindUnsigned, {6871, 33}: kindUnsigned, {6871, 40}: kindUnsigned, {6871, 16424}: kindUnsigned,
 }
 
-// choose is the setter of a template's field, nil for an extension.
+// choose is the setter of a template's field, an empty one for an extension.
 func choose(version uint16, s spec, have elements) setter {
 	m, ok := mappings[s.id]
 	switch {
@@ -167,9 +261,9 @@ func choose(version uint16, s spec, have elements) setter {
 		if ok && !have.any(s.pen, m.unless...) {
 			return m.reverse
 		}
-		return nil
+		return setter{}
 	case s.pen != 0:
-		return nil
+		return setter{}
 	case version == V9 && s.id >= 1<<15:
 		m, ok = v9Mappings[s.id]
 	}
@@ -177,7 +271,7 @@ func choose(version uint16, s spec, have elements) setter {
 	case 231, 232:
 		switch other := have.any(0, 1, 85, 23); {
 		case !have.all(0, 231, 232):
-			return nil
+			return setter{}
 		case s.id == 231 && other:
 			return sourcePayload
 		case s.id == 231:
@@ -189,7 +283,7 @@ func choose(version uint16, s spec, have elements) setter {
 	case 298, 299:
 		switch {
 		case !have.all(0, 298, 299) || have.any(0, 2, 86, 24):
-			return nil
+			return setter{}
 		case s.id == 298:
 			return sourcePackets
 		}
@@ -197,43 +291,33 @@ func choose(version uint16, s spec, have elements) setter {
 	case 312, 313, 315:
 		// A sampled packet (RFC 5477), where the record has nothing of its header by itself.
 		if !have.any(0, 313, 315) || have.any(0, 8, 27, 31, 88, 192, 245, 256) {
-			return nil
+			return setter{}
 		}
 	case 161, 162:
 		if have.any(0, 22, 150, 152, 154, 156, 158) && have.any(0, 21, 151, 153, 155, 157, 159) {
-			return nil
+			return setter{}
 		}
 	case 401:
 		if have.all(0, 231, 232) && have.any(0, 1, 85, 23) {
-			return nil
+			return setter{}
 		}
 	}
 	if !ok || have.any(0, m.unless...) {
-		return nil
+		return setter{}
 	}
 	return m.set
 }
 
-func sourceBytes(w *row, b []byte) bool      { return small(&w.r.Source.Bytes, b, math.MaxInt64) }
-func sourcePackets(w *row, b []byte) bool    { return small(&w.r.Source.Packets, b, math.MaxInt64) }
-func sourcePayload(w *row, b []byte) bool    { return small(&w.r.Source.PayloadBytes, b, math.MaxInt64) }
-func destinationBytes(w *row, b []byte) bool { return small(&w.r.Destination.Bytes, b, math.MaxInt64) }
-func destinationPackets(w *row, b []byte) bool {
-	return small(&w.r.Destination.Packets, b, math.MaxInt64)
-}
-func destinationPayload(w *row, b []byte) bool {
-	return small(&w.r.Destination.PayloadBytes, b, math.MaxInt64)
-}
+var (
+	sourceBytes        = inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.Source.Bytes }, math.MaxInt64)
+	sourcePackets      = inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.Source.Packets }, math.MaxInt64)
+	sourcePayload      = inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.Source.PayloadBytes }, math.MaxInt64)
+	destinationBytes   = inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.Destination.Bytes }, math.MaxInt64)
+	destinationPackets = inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.Destination.Packets }, math.MaxInt64)
+	destinationPayload = inRecord(formNumber, func(r *flow.Record) *flow.Int { return &r.Destination.PayloadBytes }, math.MaxInt64)
+)
 
 func unspecified(_ *row, b []byte) bool { return allZero(b) }
-
-// asn sets an AS number. 0 is that of no AS (RFC 7607): exporters write it for unknown.
-func asn(to *flow.Int, b []byte) bool {
-	if number(b) == 0 {
-		return true
-	}
-	return small(to, b, math.MaxUint32)
-}
 
 // address sets an address. A template may have one of each family, of which one is zeros.
 func address(to *flow.IP, b []byte) bool {
@@ -244,29 +328,17 @@ func address(to *flow.IP, b []byte) bool {
 	default:
 		return false
 	}
-	*to = flow.IP{Len: uint8(len(b))}
-	copy(to.B[:], b)
 	if len(b) == 16 && mapped(b) {
-		*to = flow.IP{Len: 4}
-		copy(to.B[:], b[12:])
+		b = b[12:]
+	}
+	*to = flow.IP{Len: uint8(len(b))}
+	if len(b) == 4 {
+		*(*[4]byte)(to.B[:4]) = [4]byte(b)
+	} else {
+		to.B = [16]byte(b)
 	}
 	return true
 }
-
-// natAddress and natPort set what a NAT made of an address and a port: zeros say that there
-// was none.
-func natAddress(to *flow.IP, b []byte) bool { return allZero(b) || address(to, b) }
-
-func natPort(to *flow.Int, b []byte) bool { return allZero(b) || agrees(to, b) && small(to, b, 65535) }
-
-// prefixLength sets the length of a prefix. A template may have one of each family, of which one
-// is zero.
-func prefixLength(to *flow.Int, b []byte, max uint64) bool {
-	return to.V != 0 && allZero(b) || agrees(to, b) && small(to, b, max)
-}
-
-// agrees says whether a number may be set: there is none, zero or the same.
-func agrees(to *flow.Int, b []byte) bool { return to.V == 0 || uint64(to.V) == number(b) }
 
 // mapped says whether b is an IPv4 address mapped into IPv6.
 func mapped(b []byte) bool { return allZero(b[:10]) && b[10] == 0xff && b[11] == 0xff }
@@ -353,12 +425,12 @@ func extendedEvent(w *row, b []byte) bool {
 func interfaceName(w *row, b []byte) bool { return text(w, &w.interfaceName, b) }
 
 func jitter(unit uint64) setter {
-	return func(w *row, b []byte) bool {
+	return by(func(w *row, b []byte) bool {
 		v := number(b)
 		if v > math.MaxInt64/unit {
 			return false
 		}
 		w.r.Jitter = flow.N(int64(v * unit))
 		return true
-	}
+	})
 }

@@ -34,10 +34,14 @@ type row struct {
 func (s *Session) fill(l *layout, b []byte) (int, error) {
 	w := &s.row
 	if !l.variable {
-		for i := range l.fields {
-			f := &l.fields[i]
+		fields := l.fields
+		if w.place(l, b) {
+			fields = l.others
+		}
+		for i := range fields {
+			f := &fields[i]
 			v := b[f.offset : f.offset+f.length]
-			if (f.set == nil || !f.set(w, v)) && !l.options {
+			if !f.set.set(w, v) && !l.options {
 				addExtension(w.x, f.name, f.kind, v)
 			}
 		}
@@ -69,11 +73,13 @@ func (s *Session) fill(l *layout, b []byte) (int, error) {
 		if n == 0 {
 			continue
 		}
-		k, set := f.kind, f.set
+		k := f.kind
 		if f.variable && !k.fits(n) {
-			k, set = kindOctets, nil
+			k = kindOctets
+		} else if f.set.set(w, v) {
+			continue
 		}
-		if (set == nil || !set(w, v)) && !l.options {
+		if !l.options {
 			addExtension(w.x, f.name, k, v)
 		}
 	}
@@ -290,9 +296,11 @@ func (s *Session) interfaces(dom *domain) {
 }
 
 func (s *Session) interfaceText(dom *domain, index int64, element string) string {
-	if o := s.need(dom.options.interfaces[index]); o != nil {
-		s.x.AddNumber(element, uint64(index))
-		return o.text
+	if len(dom.options.interfaces) > 0 {
+		if o := s.need(dom.options.interfaces[index]); o != nil {
+			s.x.AddNumber(element, uint64(index))
+			return o.text
+		}
 	}
 	return s.x.Number(uint64(index))
 }

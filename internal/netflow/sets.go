@@ -58,6 +58,17 @@ func splitSets(b []byte, h *header, sets []set) ([]set, error) {
 }
 
 func allZero(b []byte) bool {
+	for ; len(b) >= 8; b = b[8:] {
+		if binary.LittleEndian.Uint64(b) != 0 {
+			return false
+		}
+	}
+	if len(b) >= 4 {
+		if binary.LittleEndian.Uint32(b) != 0 {
+			return false
+		}
+		b = b[4:]
+	}
 	for _, v := range b {
 		if v != 0 {
 			return false

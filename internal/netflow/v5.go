@@ -37,7 +37,7 @@ func (s *Session) decodeV5(d *Datagram, h *header, out *Output) error {
 		o := h.size + i*v5RecordSize
 		r := &records[i]
 		d.Fill(r, "netflow5", o)
-		r.ID = ids.record(i)
+		ids.record(&r.ID, i)
 		r.Exporter.IP, r.Exporter.ObservationDomain = s.exporter, flow.N(int64(h.domain))
 		r.CounterSemantics, r.ByteLayer = "delta", "ip"
 		if rate > 0 {
@@ -56,10 +56,8 @@ func (s *Session) v5Record(r *flow.Record, h *header, b *[v5RecordSize]byte) {
 	src.IP.Len, dst.IP.Len = 4, 4
 	copy(src.IP.B[:4], b[0:4])
 	copy(dst.IP.B[:4], b[4:8])
-	if be.Uint32(b[8:]) != 0 {
-		hop := flow.IP{Len: 4}
-		copy(hop.B[:4], b[8:12])
-		s.x.Add(flow.Ext("ipNextHopIPv4Address", s.x.IP(hop)))
+	if hop := b[8:12]; be.Uint32(hop) != 0 {
+		s.x.Add(flow.Ext("ipNextHopIPv4Address", s.x.IPv4(hop)))
 	}
 	r.IngressInterface, r.EgressInterface = s.x.Number(uint64(be.Uint16(b[12:]))), s.x.Number(uint64(be.Uint16(b[14:])))
 	src.Packets, src.Bytes = flow.N(int64(be.Uint32(b[16:]))), flow.N(int64(be.Uint32(b[20:])))

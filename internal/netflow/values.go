@@ -60,16 +60,6 @@ func small(to *flow.Int, b []byte, max uint64) bool {
 	return true
 }
 
-// positive sets a number where it is not zero, which says nothing.
-func positive(to *flow.Int, b []byte) bool {
-	v := number(b)
-	if v == 0 || v > math.MaxUint32 {
-		return v == 0
-	}
-	*to = flow.N(int64(v))
-	return true
-}
-
 // instant sets a time in units of so many ns since 1970. Zero is absent.
 func instant(to *flow.Time, b []byte, unit uint64) bool {
 	v := number(b)

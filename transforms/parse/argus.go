@@ -226,10 +226,7 @@ func (d *argusDecoder) finish(a *argusRow) error {
 			return flow.Reject(flow.ReasonValue, "Dur: it ends beyond the year 2261")
 		}
 	}
-	if r.End != 0 && r.End < r.Start {
-		return flow.Reject(flow.ReasonValue, "LastTime: %v is before StartTime, %v", r.End, r.Start)
-	}
-	if err := endOrStart(r, "LastTime"); err != nil {
+	if err := endOrStart(r, "LastTime", "StartTime"); err != nil {
 		return err
 	}
 	if a.duration.OK && a.duration != r.Duration() {
@@ -375,6 +372,9 @@ func argusNumber(name, text string) (n flow.Int, digits int, err error) {
 
 // address reads an IP address, a MAC address or a host name.
 func (d *argusDecoder) address(e *flow.Endpoint, name, text string) error {
+	if setIPv4(&e.IP, text) {
+		return nil
+	}
 	ip, err := flow.ParseIP(text)
 	switch {
 	case err == nil:

@@ -39,10 +39,10 @@ func init() {
 // Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/SubscriptionFilters.html
 type cloudWatchDecoder struct {
 	line   awsDecoder
-	tree   jsonTree
-	names  memberPaths
+	object jsonObject
 	ext    extension.List
-	events []int // nodes
+	events []int            // of object.inner
+	shared []flow.Extension // of the message's members
 }
 
 func (d *cloudWatchDecoder) DecodeUnit(data string, u *Unit) error {
@@ -51,42 +51,50 @@ func (d *cloudWatchDecoder) DecodeUnit(data string, u *Unit) error {
 	if s == "" {
 		return nil
 	}
-	t := &d.tree
-	if err := t.parse(s); err != nil {
+	o := &d.object
+	if err := o.parse(s); err != nil {
 		return err
 	}
-	switch kind := t.text(0, "messageType"); kind {
+	switch kind := textOf(o.members, "messageType"); kind {
 	case "DATA_MESSAGE":
 	case "CONTROL_MESSAGE":
 		return nil
 	default:
 		return flow.Reject(flow.ReasonField, "messageType: %s is neither DATA_MESSAGE nor CONTROL_MESSAGE", quoted(kind))
 	}
-	list, err := t.want(0, "logEvents", "logEvents", '[', "an array")
+	list, err := needed(o.members, "logEvents", "logEvents", '[', "an array")
 	if err != nil {
 		return err
 	}
-	d.names.begin()
-	for c, end := t.children(list); c < end; c = t.nodes[c].end {
-		d.event(c, list, u)
+	d.ext.Drop()
+	for i := range o.members {
+		if m := &o.members[i]; m != list && m.name != "messageType" {
+			o.keep(m, 0, &d.ext)
+		}
+	}
+	d.shared = append(d.shared[:0], d.ext.Current()...)
+	d.ext.Drop()
+	for i := list.from; i < list.to; i++ {
+		d.event(int(i), u)
 	}
 	return nil
 }
 
-func (d *cloudWatchDecoder) event(c, list int, u *Unit) {
-	t := &d.tree
+func (d *cloudWatchDecoder) event(i int, u *Unit) {
+	o := &d.object
 	part := func() string {
-		d.events = append(d.events, c)
+		d.events = append(d.events, i)
 		return d.Part(len(d.events) - 1)
 	}
-	message, err := t.want(c, "message", "logEvents.message", '"', "a string")
+	in := o.of(&o.inner[i])
+	message, err := needed(in, "message", "logEvents.message", '"', "a string")
 	if err != nil {
 		u.Refuse(part(), err)
 		return
 	}
 	r := u.Next()
 	r.Format = "aws_vpc"
-	line := trim(t.nodes[message].text)
+	line := trim(message.text)
 	outcome, err := d.line.Decode(line, r)
 	switch {
 	case err != nil:
@@ -96,33 +104,27 @@ func (d *cloudWatchDecoder) event(c, list int, u *Unit) {
 		u.forgetLast()
 		return
 	case outcome == Gap:
-		d.events = append(d.events, c)
+		d.events = append(d.events, i)
 		u.forgetLast()
 		u.Gap()
 		return
 	}
-	d.events = append(d.events, c)
+	d.events = append(d.events, i)
 	if r.ID.IsZero() {
 		r.ID = flow.NewIDText(r.Format, line)
 	}
-	for _, x := range r.Extensions {
-		d.ext.Add(x)
-	}
-	for m, end := t.children(0); m < end; m = t.nodes[m].end {
-		if m != list && t.nodes[m].name != "messageType" {
-			t.leaves(m, t.nodes[m].name, &d.names, &d.ext)
-		}
-	}
-	for m, end := t.children(c); m < end; m = t.nodes[m].end {
-		if m != message {
-			t.leaves(m, d.names.join("logEvents", t.nodes[m].name), &d.names, &d.ext)
+	d.ext.AddAll(r.Extensions)
+	d.ext.AddAll(d.shared)
+	for i := range in {
+		if m := &in[i]; m != message {
+			o.keep(m, 0, &d.ext)
 		}
 	}
 	r.Extensions = d.ext.Take()
 }
 
 // Part is the message with one of its events.
-func (d *cloudWatchDecoder) Part(i int) string { return string(d.tree.only(nil, 0, d.events[i])) }
+func (d *cloudWatchDecoder) Part(i int) string { return string(d.object.only(nil, d.events[i])) }
 
 // cloudWatchTimestamp is the earliest event time of the messages.
 func cloudWatchTimestamp(header string, data []byte) (earliest flow.Time, ok bool) {

@@ -2,6 +2,7 @@ package parse
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"unicode/utf8"
@@ -58,6 +59,7 @@ func init() {
 // https://docs.aws.amazon.com/vpc/latest/tgw/tgw-flow-logs.html
 type awsDecoder struct {
 	layout *awsLayout
+	fields []string
 	object jsonObject
 	ext    extension.List
 }
@@ -202,27 +204,21 @@ func (d *awsDecoder) message(line string) (string, error) {
 	if err := d.object.parse(line); err != nil {
 		return "", err
 	}
-	for i := range d.object.members {
-		if m := &d.object.members[i]; m.name == "message" {
-			return trim(m.text), m.wantString()
-		}
+	if m := memberNamed(d.object.members, "message"); m != nil {
+		return trim(m.text), m.wantString()
 	}
 	return "", missing("message")
 }
 
 func (d *awsDecoder) columns(line string, a *awsRow) error {
 	l := d.layout.of(line)
-	rest := line
+	d.fields = slices.Grow(d.fields[:0], len(l.columns))[:len(l.columns)]
+	n := splitText(line, ' ', d.fields)
 	for i := range l.columns {
-		c := &l.columns[i]
-		text := rest
-		n := strings.IndexByte(rest, ' ')
-		if (n < 0) != (i == len(l.columns)-1) {
-			return l.wrongCount(line)
+		if n != len(l.columns) && i == min(n, len(l.columns))-1 {
+			return l.wrongCount(line) // if what is there is right
 		}
-		if n >= 0 {
-			text, rest = rest[:n], rest[n+1:]
-		}
+		c, text := &l.columns[i], d.fields[i]
 		if i == 0 && l.assumed && text != "2" && l != awsGatewayLayout {
 			return l.wrongCount(line)
 		}
@@ -299,9 +295,9 @@ func (a *awsRow) set(f awsField, name, text string) (err error) {
 	case awsInterface:
 		a.networkIfc = text
 	case awsSource:
-		r.Source.IP, err = address(name, text)
+		err = setAddress(&r.Source.IP, name, text)
 	case awsDestination:
-		r.Destination.IP, err = address(name, text)
+		err = setAddress(&r.Destination.IP, name, text)
 	case awsSourcePort:
 		r.Source.Port, err = port(name, text)
 	case awsDestinationPort:
@@ -336,9 +332,9 @@ func (a *awsRow) set(f awsField, name, text string) (err error) {
 	case awsTCPFlags:
 		r.TCPFlags, err = integer(name, text, 65535)
 	case awsPktSource:
-		a.pktSource, err = address(name, text)
+		err = setAddress(&a.pktSource, name, text)
 	case awsPktDestination:
-		a.pktDest, err = address(name, text)
+		err = setAddress(&a.pktDest, name, text)
 	case awsRegion:
 		r.Cloud.Region = text
 	case awsZone:
@@ -389,17 +385,9 @@ func (a *awsRow) finish(ext *extension.List) error {
 		return missing("srcaddr")
 	case !r.Destination.IP.OK():
 		return missing("dstaddr")
-	case r.Start != 0 && r.End != 0 && r.End < r.Start:
-		return flow.Reject(flow.ReasonValue, "end: %v is before start, %v", r.End, r.Start)
-	case r.End != 0:
-		r.EventTime = r.End
-		if r.Start == 0 {
-			r.TimeQuality = "no_start"
-		}
-	case r.Start != 0:
-		r.EventTime, r.TimeQuality = r.Start, "no_end"
-	default:
-		return missing("end")
+	}
+	if err := endOrStart(r, "end", "start"); err != nil {
+		return err
 	}
 	if r.Protocol.OK && !hasPorts(r.Protocol.V) {
 		portless(ext, "srcport", &r.Source.Port)
@@ -454,6 +442,9 @@ func awsTokens(header string) []string {
 
 // isAWSHeader knows a header by the names in it: no value of a record reads like these.
 func isAWSHeader(line string) bool {
+	if line == "" || line[0]-'0' <= 9 { // a record, mostly: no column's name begins with a digit
+		return false
+	}
 	if !strings.Contains(line, "srcaddr") && !strings.Contains(line, "SRCADDR") {
 		return false
 	}

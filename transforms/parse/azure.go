@@ -20,22 +20,26 @@ import (
 // azureDecoder reads units of either log: layout is what differs.
 type azureDecoder struct {
 	layout azureLayout
-	tree   jsonTree
-	names  memberPaths
+	object jsonObject
 	ext    extension.List
+	e      azureEntry       // the one that is read
 	shared []flow.Extension // of the entry's members
+	ids    flow.IDPrefix    // of the group that is read
+	mac    string           // of the group that is read
 	parts  []azurePart      // of the last unit
 	buf    []byte
 }
 
 type azureLayout interface {
-	// flows is the array of groups in the entry at node i.
-	flows(t *jsonTree, i int) (int, error)
-	// group calls tuple with each tuple in a member of flows: rule, list and mac are those of
-	// the group. It returns an error where the group has another shape.
-	group(t *jsonTree, i int, tuple func(node int, g azureGroup)) error
+	// flows is the array of groups in an entry.
+	flows(o *jsonObject, entry []jsonMember) (*jsonMember, error)
+	// group is the array of objects with tuples in an element of flows, and what that says of
+	// them.
+	group(element []jsonMember) (*jsonMember, azureGroup, error)
+	// within is g with what such an object says of its tuples.
+	within(object []jsonMember, g azureGroup) azureGroup
 	// tuple reads one.
-	tuple(text string, r *flow.Record, e *azureEntry, ext *extension.List) error
+	tuple(text string, r *flow.Record, ext *extension.List) error
 	// taken says whether a member of the entry has a place in the record.
 	taken(name string) bool
 	resource() string // the name of the member that has the resource
@@ -46,15 +50,17 @@ type azureEntry struct {
 	time, mac, resource string // as written
 	observed            flow.Time
 	macText             string
-	subscription        string
-	network, subnet     string
+	// What is read of a resource's name, for placeOf: most entries have that of the one before.
+	placeOf                  string
+	account, network, subnet string
 }
 
 // azureGroup is where a tuple stands.
 type azureGroup struct{ list, rule, mac string }
 
-// azurePart is one part: a tuple in its entry, or an entry that can't be read.
-type azurePart struct{ entry, tuple int }
+// azurePart is one part, of object.inner: a tuple in its entry, or an entry that can't be
+// read, which is both. The entry -1 is the object itself.
+type azurePart struct{ entry, tuple int32 }
 
 func (d *azureDecoder) DecodeUnit(data string, u *Unit) error {
 	d.parts = d.parts[:0]
@@ -62,18 +68,22 @@ func (d *azureDecoder) DecodeUnit(data string, u *Unit) error {
 	if s == "" {
 		return nil
 	}
-	if err := d.tree.parse(s); err != nil {
+	o := &d.object
+	if err := o.parse(s); err != nil {
 		return err
 	}
-	d.names.begin()
-	t := &d.tree
-	records := t.member(0, "records")
-	if records == 0 || t.nodes[records].kind != '[' {
-		return d.entry(0, u)
+	records := present(o.members, "records")
+	if records == nil || records.kind != '[' {
+		return d.entry(-1, o.members, 0, u)
 	}
-	for c, end := t.children(records); c < end; c = t.nodes[c].end {
-		if err := d.entry(c, u); err != nil {
-			d.refuse(azurePart{c, c}, u, err)
+	for i := records.from; i < records.to; i++ {
+		m := &o.inner[i]
+		err := m.want('{', "an object")
+		if err == nil {
+			err = d.entry(i, o.of(m), len("records."), u)
+		}
+		if err != nil {
+			d.refuse(azurePart{i, i}, u, err)
 		}
 	}
 	return nil
@@ -86,21 +96,24 @@ func (d *azureDecoder) refuse(p azurePart, u *Unit, err error) {
 
 // Part writes the entry with one of its tuples.
 func (d *azureDecoder) Part(i int) string {
-	d.buf = d.tree.only(d.buf[:0], d.parts[i].entry, d.parts[i].tuple)
+	o, p := &d.object, d.parts[i]
+	if p.entry < 0 {
+		d.buf = o.only(d.buf[:0], int(p.tuple))
+	} else {
+		d.buf = o.onlyOf(d.buf[:0], &o.inner[p.entry], int(p.tuple))
+	}
 	return string(d.buf)
 }
 
-// entry reads the entry at node i. An error is one of the entry itself, found before any of
-// its tuples.
-func (d *azureDecoder) entry(i int, u *Unit) error {
-	t := &d.tree
-	if n := &t.nodes[i]; n.kind != '{' {
-		return n.want('{', "an object")
-	}
-	var e azureEntry
+// entry reads the entry object.inner[at], or the object itself. The first cut bytes of its
+// members' paths are those of what it is in. An error is one of the entry itself, found before
+// any of its tuples.
+func (d *azureDecoder) entry(at int32, entry []jsonMember, cut int, u *Unit) error {
+	e := &d.e
+	*e = azureEntry{placeOf: e.placeOf, account: e.account, network: e.network, subnet: e.subnet}
 	d.ext.Drop()
-	for c, end := t.children(i); c < end; c = t.nodes[c].end {
-		m := &t.nodes[c].jsonMember
+	for i := range entry {
+		m := &entry[i]
 		switch {
 		case m.kind == 'n':
 			continue
@@ -118,41 +131,69 @@ func (d *azureDecoder) entry(i int, u *Unit) error {
 		case m.name == d.layout.resource():
 			e.resource = m.text
 		case !d.layout.taken(m.name):
-			t.leaves(c, m.name, &d.names, &d.ext)
+			d.object.keep(m, cut, &d.ext)
 		}
 	}
 	d.shared = append(d.shared[:0], d.ext.Current()...)
 	d.ext.Drop()
 	e.macText = azureMAC(e.mac)
 	e.place()
-	flows, err := d.layout.flows(t, i)
+	o := &d.object
+	flows, err := d.layout.flows(o, entry)
 	if err != nil {
 		return err
 	}
 	before := len(d.parts)
-	for c, end := t.children(flows); c < end; c = t.nodes[c].end {
-		if err := d.layout.group(t, c, func(node int, g azureGroup) { d.tuple(&e, g, azurePart{i, node}, u) }); err != nil {
-			d.refuse(azurePart{i, c}, u, err)
+	for i := flows.from; i < flows.to; i++ {
+		if err := d.group(at, o.of(&o.inner[i]), u); err != nil {
+			d.refuse(azurePart{at, i}, u, err)
 		}
 	}
 	if len(d.parts) == before {
-		d.parts = append(d.parts, azurePart{i, i})
+		d.parts = append(d.parts, azurePart{at, at})
 		u.Gap()
 	}
 	return nil
 }
 
-func (d *azureDecoder) tuple(e *azureEntry, g azureGroup, p azurePart, u *Unit) {
-	m := &d.tree.nodes[p.tuple].jsonMember
+// group reads an element of flows in the entry at. The error is found before any of its tuples
+// is read.
+func (d *azureDecoder) group(at int32, element []jsonMember, u *Unit) error {
+	o := &d.object
+	list, shared, err := d.layout.group(element)
+	if err != nil {
+		return err
+	}
+	objects := o.of(list)
+	for i := range objects {
+		if _, err := needed(o.of(&objects[i]), "flowTuples", "flowTuples", '[', "an array"); err != nil {
+			return err
+		}
+	}
+	for i := range objects {
+		in := o.of(&objects[i])
+		g := d.layout.within(in, shared)
+		if d.mac = d.e.macText; g.mac != "" && g.mac != d.e.mac {
+			d.mac = azureMAC(g.mac)
+		}
+		d.ids.Begin(u.format, d.e.mac, d.e.resource, d.e.time, g.list, g.rule, g.mac)
+		tuples := present(in, "flowTuples")
+		for i := tuples.from; i < tuples.to; i++ {
+			d.tuple(g, azurePart{at, i}, u)
+		}
+	}
+	return nil
+}
+
+func (d *azureDecoder) tuple(g azureGroup, p azurePart, u *Unit) {
+	m := &d.object.inner[p.tuple]
 	if m.kind != '"' {
 		d.refuse(p, u, flow.Reject(flow.ReasonField, "flowTuples: want a string, have %s %s", kindName(m.kind), quoted(m.text)))
 		return
 	}
-	r := u.Next()
-	for i := range d.shared {
-		d.ext.Add(d.shared[i])
-	}
-	if err := d.layout.tuple(m.text, r, e, &d.ext); err != nil {
+	r, e := u.Next(), &d.e
+	d.ext.AddAll(d.shared)
+	if err := d.layout.tuple(m.text, r, &d.ext); err != nil {
 		d.ext.Drop()
 		d.parts = append(d.parts, p)
 		u.RefuseLast(d.Part(len(d.parts)-1), err)
@@ -162,42 +203,43 @@ func (d *azureDecoder) tuple(e *azureEntry, g azureGroup, p azurePart, u *Unit) 
 	if g.list != "" {
 		d.ext.Add(flow.Ext("aclID", g.list))
 	}
-	mac := e.macText
-	if g.mac != "" && g.mac != e.mac {
-		mac = azureMAC(g.mac)
-		if e.mac != "" {
-			d.ext.Add(flow.Ext("macAddress", e.mac)) // the entry's, as it is written
-		}
+	if g.mac != "" && g.mac != e.mac && e.mac != "" {
+		d.ext.Add(flow.Ext("macAddress", e.mac)) // the entry's, as it is written
 	}
 	switch r.Direction {
 	case "ingress":
-		r.IngressInterface = mac
-		if len(mac) == macLength {
-			r.Destination.MAC = mac
+		r.IngressInterface = d.mac
+		if len(d.mac) == macLength {
+			r.Destination.MAC = d.mac
 		}
 	case "egress":
-		r.EgressInterface = mac
-		if len(mac) == macLength {
-			r.Source.MAC = mac
+		r.EgressInterface = d.mac
+		if len(d.mac) == macLength {
+			r.Source.MAC = d.mac
 		}
 	}
-	r.ID = flow.NewIDText(r.Format, e.mac, e.resource, e.time, g.list, g.rule, g.mac, m.text)
+	r.ID = d.ids.ID(m.text)
 	r.Observed, r.Rule, r.Exporter.Name = e.observed, g.rule, e.resource
-	r.Cloud = flow.Cloud{Provider: "azure", Account: e.subscription, Network: e.network, Subnetwork: e.subnet}
+	c := &r.Cloud
+	c.Provider, c.Account, c.Network, c.Subnetwork = "azure", e.account, e.network, e.subnet
 	r.Extensions = d.ext.Take()
 }
 
 // place reads the parts of the resource's path that the record has columns for. Azure writes
 // its names in any case.
 func (e *azureEntry) place() {
-	rest := e.resource
+	if e.resource == e.placeOf {
+		return
+	}
+	e.placeOf, e.account, e.network, e.subnet = strings.Clone(e.resource), "", "", ""
+	rest := e.placeOf
 	name := ""
 	for rest != "" {
 		var segment string
 		segment, rest, _ = strings.Cut(strings.TrimPrefix(rest, "/"), "/")
 		switch strings.ToLower(name) {
 		case "subscriptions":
-			e.subscription = segment
+			e.account = segment
 		case "virtualnetworks":
 			e.network = segment
 		case "subnets":
@@ -235,42 +277,27 @@ func azureMAC(text string) string {
 	return string(b)
 }
 
-// azureFields cuts a tuple into its values, at most as many as to holds, and says how many
-// there are.
-func azureFields(text string, to []string) (n int) {
-	start := 0
-	for i := 0; i <= len(text); i++ { // values are short: faster than looking for each comma
-		if i < len(text) && text[i] != ',' {
-			continue
-		}
-		if n < len(to) {
-			to[n] = text[start:i]
-		}
-		n++
-		start = i + 1
-	}
-	return n
-}
-
 // azureEnds reads addresses, ports and direction, which both logs have in one order from
 // the second value on.
-func azureEnds(r *flow.Record, v []string, ext *extension.List, protocol func(text string) (flow.Int, error)) (err error) {
-	if r.Source.IP, err = address("source IP", v[1]); err != nil {
+func azureEnds(r *flow.Record, v *[13]string, ext *extension.List, protocol func(text string) (flow.Int, error)) (err error) {
+	if err = setAddress(&r.Source.IP, "source IP", v[1]); err != nil {
 		return err
 	}
-	if r.Destination.IP, err = address("destination IP", v[2]); err != nil {
+	if err = setAddress(&r.Destination.IP, "destination IP", v[2]); err != nil {
 		return err
 	}
 	if r.Protocol, err = protocol(v[5]); err != nil {
 		return err
 	}
-	for i, p := range [...]*flow.Int{&r.Source.Port, &r.Destination.Port} {
-		if *p, err = port([...]string{"source port", "destination port"}[i], v[3+i]); err != nil {
-			return err
-		}
-		if !hasPorts(r.Protocol.V) {
-			portless(ext, [...]string{"source_port", "destination_port"}[i], p)
-		}
+	if r.Source.Port, err = port("source port", v[3]); err != nil {
+		return err
+	}
+	if r.Destination.Port, err = port("destination port", v[4]); err != nil {
+		return err
+	}
+	if !hasPorts(r.Protocol.V) {
+		portless(ext, "source_port", &r.Source.Port)
+		portless(ext, "destination_port", &r.Destination.Port)
 	}
 	switch v[6] {
 	case "I":
@@ -296,12 +323,11 @@ func azureState(r *flow.Record, state string, at flow.Time, counters []string) e
 	default:
 		return flow.Reject(flow.ReasonValue, "flow state: %s is none of B, C, E and D", quoted(state))
 	}
-	names := [...]string{"packets sent", "bytes sent", "packets received", "bytes received"}
 	for i, to := range [...]*flow.Int{&r.Source.Packets, &r.Source.Bytes, &r.Destination.Packets, &r.Destination.Bytes} {
 		if i >= len(counters) || counters[i] == "" {
 			continue
 		}
-		n, err := count(names[i], counters[i])
+		n, err := count(azureCounters[i], counters[i])
 		if err != nil {
 			return err
 		}
@@ -313,6 +339,8 @@ func azureState(r *flow.Record, state string, at flow.Time, counters []string) e
 	}
 	return nil
 }
+
+var azureCounters = [...]string{"packets sent", "bytes sent", "packets received", "bytes received"}
 
 // azureTimestamp is the earliest time of a tuple: scale is that of the times.
 func azureTimestamp(data []byte, scale int) (earliest flow.Time, ok bool) {

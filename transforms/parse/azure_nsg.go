@@ -37,38 +37,27 @@ func (nsgLayout) resource() string { return "resourceId" }
 
 func (nsgLayout) taken(name string) bool { return name == "properties" }
 
-func (nsgLayout) flows(t *jsonTree, i int) (int, error) {
-	properties, err := t.want(i, "properties", "properties", '{', "an object")
+func (nsgLayout) flows(o *jsonObject, entry []jsonMember) (*jsonMember, error) {
+	properties, err := needed(entry, "properties", "properties", '{', "an object")
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	return t.want(properties, "flows", "properties.flows", '[', "an array")
+	return needed(o.of(properties), "flows", "properties.flows", '[', "an array")
 }
 
-func (nsgLayout) group(t *jsonTree, i int, tuple func(int, azureGroup)) error {
-	macs, err := t.want(i, "flows", "properties.flows.flows", '[', "an array")
-	if err != nil {
-		return err
-	}
-	for c, end := t.children(macs); c < end; c = t.nodes[c].end {
-		if _, err := t.want(c, "flowTuples", "flowTuples", '[', "an array"); err != nil {
-			return err
-		}
-	}
-	g := azureGroup{rule: t.text(i, "rule")}
-	for c, end := t.children(macs); c < end; c = t.nodes[c].end {
-		g.mac = t.text(c, "mac")
-		tuples := t.member(c, "flowTuples")
-		for n, end := t.children(tuples); n < end; n = t.nodes[n].end {
-			tuple(n, g)
-		}
-	}
-	return nil
+func (nsgLayout) group(element []jsonMember) (*jsonMember, azureGroup, error) {
+	macs, err := needed(element, "flows", "properties.flows.flows", '[', "an array")
+	return macs, azureGroup{rule: textOf(element, "rule")}, err
 }
 
-func (nsgLayout) tuple(text string, r *flow.Record, _ *azureEntry, ext *extension.List) error {
+func (nsgLayout) within(object []jsonMember, g azureGroup) azureGroup {
+	g.mac = textOf(object, "mac")
+	return g
+}
+
+func (nsgLayout) tuple(text string, r *flow.Record, ext *extension.List) error {
 	var v [13]string
-	n := azureFields(text, v[:])
+	n := splitText(text, ',', v[:])
 	if n != len(v) && n != 8 {
 		return flow.Reject(flow.ReasonSyntax, "flowTuples: %d values, want 8 (version 1) or %d (version 2)", n, len(v))
 	}
@@ -76,7 +65,7 @@ func (nsgLayout) tuple(text string, r *flow.Record, _ *azureEntry, ext *extensio
 	if err != nil {
 		return err
 	}
-	if err := azureEnds(r, v[:], ext, nsgProtocol); err != nil {
+	if err := azureEnds(r, &v, ext, nsgProtocol); err != nil {
 		return err
 	}
 	switch v[7] {

@@ -39,45 +39,34 @@ func (vnetLayout) resource() string { return "targetResourceID" }
 
 func (vnetLayout) taken(name string) bool { return name == "flowRecords" }
 
-func (vnetLayout) flows(t *jsonTree, i int) (int, error) {
-	records, err := t.want(i, "flowRecords", "flowRecords", '{', "an object")
+func (vnetLayout) flows(o *jsonObject, entry []jsonMember) (*jsonMember, error) {
+	records, err := needed(entry, "flowRecords", "flowRecords", '{', "an object")
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	return t.want(records, "flows", "flowRecords.flows", '[', "an array")
+	return needed(o.of(records), "flows", "flowRecords.flows", '[', "an array")
 }
 
-func (vnetLayout) group(t *jsonTree, i int, tuple func(int, azureGroup)) error {
-	groups, err := t.want(i, "flowGroups", "flowGroups", '[', "an array")
-	if err != nil {
-		return err
-	}
-	g := azureGroup{list: t.text(i, "aclID")}
-	for c, end := t.children(groups); c < end; c = t.nodes[c].end {
-		if _, err := t.want(c, "flowTuples", "flowTuples", '[', "an array"); err != nil {
-			return err
-		}
-	}
-	for c, end := t.children(groups); c < end; c = t.nodes[c].end {
-		g.rule = t.text(c, "rule")
-		tuples := t.member(c, "flowTuples")
-		for n, end := t.children(tuples); n < end; n = t.nodes[n].end {
-			tuple(n, g)
-		}
-	}
-	return nil
+func (vnetLayout) group(element []jsonMember) (*jsonMember, azureGroup, error) {
+	groups, err := needed(element, "flowGroups", "flowGroups", '[', "an array")
+	return groups, azureGroup{list: textOf(element, "aclID")}, err
 }
 
-func (vnetLayout) tuple(text string, r *flow.Record, _ *azureEntry, ext *extension.List) error {
+func (vnetLayout) within(object []jsonMember, g azureGroup) azureGroup {
+	g.rule = textOf(object, "rule")
+	return g
+}
+
+func (vnetLayout) tuple(text string, r *flow.Record, ext *extension.List) error {
 	var v [13]string
-	if n := azureFields(text, v[:]); n != len(v) {
+	if n := splitText(text, ',', v[:]); n != len(v) {
 		return flow.Reject(flow.ReasonSyntax, "flowTuples: %d values, want %d", n, len(v))
 	}
 	at, err := nanoseconds("time", v[0], milliseconds)
 	if err != nil {
 		return err
 	}
-	if err := azureEnds(r, v[:], ext, func(text string) (flow.Int, error) { return integer("protocol", text, 255) }); err != nil {
+	if err := azureEnds(r, &v, ext, vnetProtocol); err != nil {
 		return err
 	}
 	if v[7] == "" {
@@ -95,3 +84,5 @@ func (vnetLayout) tuple(text string, r *flow.Record, _ *azureEntry, ext *extensi
 	}
 	return nil
 }
+
+func vnetProtocol(text string) (flow.Int, error) { return integer("protocol", text, 255) }

@@ -82,10 +82,13 @@ func iso8601(s string) (t flow.Time, ok, inRange bool) {
 	return rfc3339(s)
 }
 
-// endOrStart sets the event time to the flow's end, or to its start where there is none.
-// name is that of the end's field.
-func endOrStart(r *flow.Record, name string) error {
+// endOrStart sets the event time to the flow's end, or to its start where there is none. end
+// and start are the names of the two fields, for the error where the end is before the start
+// or neither is there.
+func endOrStart(r *flow.Record, end, start string) error {
 	switch {
+	case r.Start != 0 && r.End != 0 && r.End < r.Start:
+		return flow.Reject(flow.ReasonValue, "%s: %v is before %s, %v", end, r.End, start, r.Start)
 	case r.End != 0:
 		if r.EventTime = r.End; r.Start == 0 {
 			r.TimeQuality = "no_start"
@@ -93,7 +96,7 @@ func endOrStart(r *flow.Record, name string) error {
 	case r.Start != 0:
 		r.EventTime, r.TimeQuality = r.Start, "no_end"
 	default:
-		return missing(name)
+		return missing(end)
 	}
 	return nil
 }

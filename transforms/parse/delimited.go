@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"slices"
 	"strings"
 	"sync/atomic"
 	"unicode/utf8"
@@ -90,21 +91,13 @@ func (l *delimited) split(line string, fields []string) ([]string, error) {
 	if !utf8.ValidString(line) {
 		return nil, flow.Reject(flow.ReasonEncoding, "not UTF-8")
 	}
-	rest := line
-	for len(fields) < len(l.columns)-1 {
-		n := strings.IndexByte(rest, l.separator)
-		if n < 0 {
-			return nil, l.wrongCount(line)
-		}
-		fields, rest = append(fields, rest[:n]), rest[n+1:]
+	want := len(l.columns)
+	fields = slices.Grow(fields[:0], want)[:want]
+	n := splitText(line, l.separator, fields)
+	if n != want && (n != want+1 || line[len(line)-1] != l.separator) {
+		return nil, l.wrongCount(line)
 	}
-	if n := strings.IndexByte(rest, l.separator); n >= 0 {
-		if n != len(rest)-1 {
-			return nil, l.wrongCount(line)
-		}
-		rest = rest[:n]
-	}
-	return append(fields, rest), nil
+	return fields, nil
 }
 
 func (l *delimited) wrongCount(line string) error {

@@ -31,9 +31,8 @@ import (
 
 // unwrapper takes lines out of their envelopes.
 type unwrapper struct {
-	tree  jsonTree
-	names memberPaths
-	ext   extension.List
+	object jsonObject
+	ext    extension.List
 }
 
 // maxEnvelopes is how many envelopes may be in one another.
@@ -43,7 +42,7 @@ const maxEnvelopes = 3
 // the envelopes say waits in ext.
 func (w *unwrapper) unwrap(s string) (inner string, ok bool) {
 	w.ext.Drop()
-	w.names.begin()
+	w.object.names.prefix = "envelope."
 	for range maxEnvelopes {
 		next, found := w.once(trim(s))
 		if !found || trim(next) == "" {
@@ -59,7 +58,7 @@ func (w *unwrapper) once(s string) (inner string, ok bool) {
 	case s == "":
 		return "", false
 	case s[0] == '{':
-		return w.object(s)
+		return w.member(s)
 	case s[0] == '<' || s[0] >= '0' && s[0] <= '9' || s[0] >= 'A' && s[0] <= 'S':
 		return w.syslog(s)
 	}
@@ -69,43 +68,45 @@ func (w *unwrapper) once(s string) (inner string, ok bool) {
 // innerMembers are those that hold the line.
 var innerMembers = [...]string{"message", "log", "msg"}
 
-func (w *unwrapper) object(s string) (inner string, ok bool) {
+func (w *unwrapper) member(s string) (inner string, ok bool) {
 	if !strings.Contains(s, `"original"`) && !strings.Contains(s, `"message"`) && !strings.Contains(s, `"log"`) && !strings.Contains(s, `"msg"`) {
 		return "", false
 	}
-	t := &w.tree
-	if t.parse(s) != nil {
+	o := &w.object
+	if o.parse(s) != nil {
 		return "", false
 	}
-	at := t.member(t.member(0, "event"), "original")
+	var at *jsonMember
+	event := present(o.members, "event")
+	if event != nil {
+		at = present(o.of(event), "original")
+	}
+	inEvent := at != nil && at.kind == '"'
 	for _, name := range innerMembers {
-		if at == 0 || t.nodes[at].kind != '"' {
-			at = t.member(0, name)
+		if at == nil || at.kind != '"' {
+			at = present(o.members, name)
 		}
 	}
-	if at == 0 || t.nodes[at].kind != '"' {
+	if at == nil || at.kind != '"' {
 		return "", false
 	}
-	inner = t.nodes[at].text
-	for c, end := t.children(0); c < end; c = t.nodes[c].end {
-		switch {
-		case c == at:
-		case at > c && at < t.nodes[c].end: // event, of which the rest is kept
-			for e, end := t.children(c); e < end; e = t.nodes[e].end {
-				if e != at {
-					w.leaves(e, w.names.join("event", t.nodes[e].name))
+	inner = at.text
+	for i := range o.members {
+		switch m := &o.members[i]; {
+		case m == at:
+		case m == event && inEvent: // the rest of it is kept
+			in := o.of(m)
+			for i := range in {
+				if &in[i] != at {
+					o.keep(&in[i], 0, &w.ext)
 				}
 			}
-		case t.nodes[c].kind == '"' && t.nodes[c].text == inner: // the line once more
+		case m.kind == '"' && m.text == inner: // the line once more
 		default:
-			w.leaves(c, t.nodes[c].name)
+			o.keep(m, 0, &w.ext)
 		}
 	}
 	return inner, true
-}
-
-func (w *unwrapper) leaves(c int, path string) {
-	w.tree.leaves(c, w.names.join("envelope", path), &w.names, &w.ext)
 }
 
 // syslog takes the prefix of a syslog line, or of Fluentd's, away.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
 func init() {
@@ -14,7 +15,11 @@ func init() {
 			Detect:    detectFlowbeam,
 			Timestamp: flowbeamTimestamp,
 		},
-		New: func(string) (Decoder, error) { return &flowbeamDecoder{}, nil },
+		New: func(string) (Decoder, error) {
+			d := &flowbeamDecoder{}
+			d.object.names.field = func(name string) int16 { return recordColumns[name] }
+			return d, nil
+		},
 	})
 }
 
@@ -25,6 +30,7 @@ func init() {
 // this version knows is refused: dropping it in silence would change the record.
 type flowbeamDecoder struct {
 	object jsonObject
+	ext    extension.List
 }
 
 func (d *flowbeamDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
@@ -41,9 +47,13 @@ func (d *flowbeamDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 		if strings.HasPrefix(m.name, "position_") && r.Position == source {
 			r.Position = flow.Position{} // the record's own, and nothing of where it was stored
 		}
-		c, ok := recordColumns[m.name]
-		if !ok {
+		if m.field == 0 {
 			return Parsed, flow.Reject(flow.ReasonField, "%s: no column of a record", quoted(m.name))
+		}
+		c := &flow.Records.Columns[m.field-1]
+		if c.Name == flow.ExtensionColumn && m.kind == '{' {
+			r.Extensions = d.extensions(m)
+			continue
 		}
 		v, err := columnValue(c.Kind, m)
 		if err != nil {
@@ -59,10 +69,24 @@ func (d *flowbeamDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 	return Parsed, nil
 }
 
-var recordColumns = func() map[string]*flow.Column[flow.Record] {
-	m := make(map[string]*flow.Column[flow.Record], len(flow.Records.Columns))
+// extensions is [flow.ParseExtensions] of a member that was read already.
+func (d *flowbeamDecoder) extensions(m *jsonMember) []flow.Extension {
+	in := d.object.of(m)
+	for i := range in {
+		e, ok := in[i].extension()
+		if !ok {
+			e.Kind = flow.ExtString // null, as its text
+		}
+		d.ext.Add(e)
+	}
+	return d.ext.Take()
+}
+
+// recordColumns are the columns by their names, counted from 1.
+var recordColumns = func() map[string]int16 {
+	m := make(map[string]int16, len(flow.Records.Columns))
 	for i := range flow.Records.Columns {
-		m[flow.Records.Columns[i].Name] = &flow.Records.Columns[i]
+		m[flow.Records.Columns[i].Name] = int16(i) + 1
 	}
 	return m
 }()
@@ -76,6 +100,9 @@ func columnValue(kind flow.Kind, m *jsonMember) (v flow.Value, err error) {
 	case flow.KindInt:
 		if err := m.wantNumber(); err != nil {
 			return v, err
+		}
+		if m.whole {
+			return flow.IntValue(m.n), nil
 		}
 		n, ok, inRange := parseInt(m.text)
 		if !ok {

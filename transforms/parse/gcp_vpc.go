@@ -47,9 +47,8 @@ func init() {
 // Source: https://cloud.google.com/vpc/docs/about-flow-logs-records,
 // https://cloud.google.com/logging/docs/reference/v2/rest/v2/LogEntry
 type gcpDecoder struct {
-	tree      jsonTree
+	object    jsonObject
 	ext       extension.List
-	names     memberPaths
 	reporters map[gcpReporter]string
 	last      gcpReporter // of reporters
 	lastName  string
@@ -60,10 +59,9 @@ func (d *gcpDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 	if s == "" {
 		return Skip, nil
 	}
-	if err := d.tree.parse(s); err != nil {
+	if err := d.object.parse(s); err != nil {
 		return Parsed, err
 	}
-	d.names.begin()
 	if err := d.record(r); err != nil {
 		d.ext.Drop()
 		return Parsed, err
@@ -94,32 +92,33 @@ type gcpSide struct {
 type gcpReporter struct{ project, place, kind, name string }
 
 func (d *gcpDecoder) record(r *flow.Record) error {
-	t := &d.tree
-	payload, err := t.want(0, "jsonPayload", "jsonPayload", '{', "an object")
+	o := &d.object
+	payload, err := needed(o.members, "jsonPayload", "jsonPayload", '{', "an object")
 	if err != nil {
 		return err
 	}
-	connection, err := t.want(payload, "connection", "connection", '{', "an object")
+	in := o.of(payload)
+	connection, err := needed(in, "connection", "connection", '{', "an object")
 	if err != nil {
 		return err
 	}
 	g := gcpRow{r: r}
-	if err := g.reporter(t, payload, &d.ext); err != nil {
+	if err := g.reporter(in, &d.ext); err != nil {
 		return err
 	}
-	for c, end := t.children(0); c < end; c = t.nodes[c].end {
-		if c == payload {
-			continue
-		}
-		if err := d.entry(&g, c); err != nil {
-			return err
+	for i := range o.members {
+		if m := &o.members[i]; m != payload && m.kind != 'n' {
+			if err := d.entry(&g, m); err != nil {
+				return err
+			}
 		}
 	}
-	for c, end := t.children(payload); c < end; c = t.nodes[c].end {
-		if c == connection {
-			err = d.connection(&g, c)
-		} else {
-			err = d.payload(&g, c)
+	for i := range in {
+		switch m := &in[i]; {
+		case m == connection:
+			err = d.connection(&g, m)
+		case m.kind != 'n':
+			err = d.payload(&g, m)
 		}
 		if err != nil {
 			return err
@@ -128,13 +127,15 @@ func (d *gcpDecoder) record(r *flow.Record) error {
 	return d.finish(&g)
 }
 
+// payloadPath is left out of the names of extensions.
+const payloadPath = len("jsonPayload.")
+
 // reporter reads which side reports: the rest is read by that.
-func (g *gcpRow) reporter(t *jsonTree, payload int, ext *extension.List) error {
-	c := t.member(payload, "reporter")
-	if c == 0 {
+func (g *gcpRow) reporter(payload []jsonMember, ext *extension.List) error {
+	m := present(payload, "reporter")
+	if m == nil {
 		return nil
 	}
-	m := &t.nodes[c].jsonMember
 	if err := m.wantString(); err != nil {
 		return err
 	}
@@ -149,11 +150,7 @@ func (g *gcpRow) reporter(t *jsonTree, payload int, ext *extension.List) error {
 }
 
 // entry reads a member of the LogEntry other than its payload.
-func (d *gcpDecoder) entry(g *gcpRow, c int) (err error) {
-	m := &d.tree.nodes[c].jsonMember
-	if m.kind == 'n' {
-		return nil
-	}
+func (d *gcpDecoder) entry(g *gcpRow, m *jsonMember) (err error) {
 	switch m.name {
 	case "logName":
 		g.logName = m.text
@@ -167,9 +164,10 @@ func (d *gcpDecoder) entry(g *gcpRow, c int) (err error) {
 		g.r.Observed, err = timestamp(m.name, m.text)
 		return err
 	case "resource":
-		if labels := d.tree.member(c, "labels"); labels != 0 {
-			for i, end := d.tree.children(labels); i < end; i = d.tree.nodes[i].end {
-				switch l := &d.tree.nodes[i]; l.name {
+		if labels := present(d.object.of(m), "labels"); labels != nil {
+			in := d.object.of(labels)
+			for i := range in {
+				switch l := &in[i]; l.name {
 				case "project_id":
 					g.labels.project = l.text
 				case "subnetwork_name":
@@ -180,23 +178,23 @@ func (d *gcpDecoder) entry(g *gcpRow, c int) (err error) {
 			}
 		}
 	}
-	d.tree.leaves(c, m.name, &d.names, &d.ext)
+	d.object.keep(m, 0, &d.ext)
 	return nil
 }
 
-func (d *gcpDecoder) connection(g *gcpRow, c int) error {
-	t, r := &d.tree, g.r
-	for i, end := t.children(c); i < end; i = t.nodes[i].end {
-		m := &t.nodes[i].jsonMember
+func (d *gcpDecoder) connection(g *gcpRow, connection *jsonMember) error {
+	r, in := g.r, d.object.of(connection)
+	for i := range in {
+		m := &in[i]
 		if m.kind == 'n' {
 			continue
 		}
 		var err error
 		switch m.name {
 		case "src_ip":
-			r.Source.IP, err = address(m.name, m.text)
+			err = setAddress(&r.Source.IP, m.name, m.text)
 		case "dest_ip":
-			r.Destination.IP, err = address(m.name, m.text)
+			err = setAddress(&r.Destination.IP, m.name, m.text)
 		case "src_port":
 			r.Source.Port, err = port(m.name, m.text)
 		case "dest_port":
@@ -204,7 +202,7 @@ func (d *gcpDecoder) connection(g *gcpRow, c int) error {
 		case "protocol":
 			r.Protocol, err = integer(m.name, m.text, 255)
 		default:
-			t.leaves(i, d.names.join("connection", m.name), &d.names, &d.ext)
+			d.object.keep(m, payloadPath, &d.ext)
 		}
 		if err != nil {
 			return err
@@ -213,12 +211,8 @@ func (d *gcpDecoder) connection(g *gcpRow, c int) error {
 	return nil
 }
 
-func (d *gcpDecoder) payload(g *gcpRow, c int) (err error) {
-	t, r := &d.tree, g.r
-	m := &t.nodes[c].jsonMember
-	if m.kind == 'n' {
-		return nil
-	}
+func (d *gcpDecoder) payload(g *gcpRow, m *jsonMember) (err error) {
+	r := g.r
 	switch m.name {
 	case "reporter":
 	case "bytes_sent":
@@ -234,34 +228,34 @@ func (d *gcpDecoder) payload(g *gcpRow, c int) (err error) {
 		case g.reportsDest:
 			r.RTTInternal = flow.N(ns)
 		default:
-			t.leaves(c, m.name, &d.names, &d.ext)
+			d.object.keep(m, payloadPath, &d.ext)
 		}
 	case "start_time":
 		r.Start, err = gcpTime(m)
 	case "end_time":
 		r.End, err = gcpTime(m)
 	case "src_instance":
-		d.instance(c, &g.src, &r.Source, g.reportsSrc)
+		d.instance(m, &g.src, &r.Source, g.reportsSrc)
 	case "dest_instance":
-		d.instance(c, &g.dest, &r.Destination, g.reportsDest)
+		d.instance(m, &g.dest, &r.Destination, g.reportsDest)
 	case "src_vpc":
-		d.vpc(c, &g.src, &r.Source, g.reportsSrc)
+		d.vpc(m, &g.src, &r.Source, g.reportsSrc)
 	case "dest_vpc":
-		d.vpc(c, &g.dest, &r.Destination, g.reportsDest)
+		d.vpc(m, &g.dest, &r.Destination, g.reportsDest)
 	case "src_location":
-		err = d.location(c, &r.Source)
+		err = d.location(m, &r.Source)
 	case "dest_location":
-		err = d.location(c, &r.Destination)
+		err = d.location(m, &r.Destination)
 	case "src_google_service":
-		d.service(c, &r.Source)
+		d.service(m, &r.Source)
 	case "dest_google_service":
-		d.service(c, &r.Destination)
+		d.service(m, &r.Destination)
 	case "src_gateway":
-		d.gateway(c, &g.src)
+		d.gateway(m, &g.src)
 	case "dest_gateway":
-		d.gateway(c, &g.dest)
+		d.gateway(m, &g.dest)
 	default:
-		t.leaves(c, m.name, &d.names, &d.ext)
+		d.object.keep(m, payloadPath, &d.ext)
 	}
 	return err
 }
@@ -273,27 +267,26 @@ func gcpTime(m *jsonMember) (flow.Time, error) {
 	return timestamp(m.name, m.text)
 }
 
-// each calls set with the members of the object at node c that are strings or numbers, and
-// keeps those that it does not take, and all that is nested.
-func (d *gcpDecoder) each(c int, set func(m *jsonMember) (taken bool)) {
-	t := &d.tree
-	path := t.nodes[c].name
-	if t.nodes[c].kind != '{' {
-		t.leaves(c, path, &d.names, &d.ext)
+// each calls set with the members of an object that are strings or numbers, and keeps those
+// that it does not take, and all that is nested.
+func (d *gcpDecoder) each(object *jsonMember, set func(m *jsonMember) (taken bool)) {
+	if object.kind != '{' {
+		d.object.keep(object, payloadPath, &d.ext)
 		return
 	}
-	for i, end := t.children(c); i < end; i = t.nodes[i].end {
-		m := &t.nodes[i].jsonMember
+	in := d.object.of(object)
+	for i := range in {
+		m := &in[i]
 		if (m.kind == '"' || m.kind == '0') && set(m) {
 			continue
 		}
-		t.leaves(i, d.names.join(path, m.name), &d.names, &d.ext)
+		d.object.keep(m, payloadPath, &d.ext)
 	}
 }
 
 // instance reads a side's VM. The reporter's place is the record's: the other's has no field.
-func (d *gcpDecoder) instance(c int, side *gcpSide, e *flow.Endpoint, reports bool) {
-	d.each(c, func(m *jsonMember) bool {
+func (d *gcpDecoder) instance(object *jsonMember, side *gcpSide, e *flow.Endpoint, reports bool) {
+	d.each(object, func(m *jsonMember) bool {
 		switch m.name {
 		case "project_id":
 			side.project = m.text
@@ -311,8 +304,8 @@ func (d *gcpDecoder) instance(c int, side *gcpSide, e *flow.Endpoint, reports bo
 	})
 }
 
-func (d *gcpDecoder) vpc(c int, side *gcpSide, e *flow.Endpoint, reports bool) {
-	d.each(c, func(m *jsonMember) bool {
+func (d *gcpDecoder) vpc(object *jsonMember, side *gcpSide, e *flow.Endpoint, reports bool) {
+	d.each(object, func(m *jsonMember) bool {
 		switch m.name {
 		case "vpc_name":
 			side.network, e.CloudNetwork = m.text, m.text
@@ -325,8 +318,8 @@ func (d *gcpDecoder) vpc(c int, side *gcpSide, e *flow.Endpoint, reports bool) {
 	})
 }
 
-func (d *gcpDecoder) location(c int, e *flow.Endpoint) (err error) {
-	d.each(c, func(m *jsonMember) bool {
+func (d *gcpDecoder) location(object *jsonMember, e *flow.Endpoint) (err error) {
+	d.each(object, func(m *jsonMember) bool {
 		switch m.name {
 		case "asn":
 			var asn flow.Int
@@ -381,8 +374,8 @@ var countries = func() map[string]string {
 	return m
 }()
 
-func (d *gcpDecoder) service(c int, e *flow.Endpoint) {
-	d.each(c, func(m *jsonMember) bool {
+func (d *gcpDecoder) service(object *jsonMember, e *flow.Endpoint) {
+	d.each(object, func(m *jsonMember) bool {
 		if m.name != "service_name" {
 			return false
 		}
@@ -392,8 +385,8 @@ func (d *gcpDecoder) service(c int, e *flow.Endpoint) {
 }
 
 // gateway keeps all of it as extensions: the exporter's name is not for taking apart again.
-func (d *gcpDecoder) gateway(c int, side *gcpSide) {
-	d.each(c, func(m *jsonMember) bool {
+func (d *gcpDecoder) gateway(object *jsonMember, side *gcpSide) {
+	d.each(object, func(m *jsonMember) bool {
 		switch m.name {
 		case "project_id":
 			side.gateway.project = m.text
@@ -415,17 +408,9 @@ func (d *gcpDecoder) finish(g *gcpRow) error {
 		return missing("connection.src_ip")
 	case !r.Destination.IP.OK():
 		return missing("connection.dest_ip")
-	case r.Start != 0 && r.End != 0 && r.End < r.Start:
-		return flow.Reject(flow.ReasonValue, "end_time: %v is before start_time, %v", r.End, r.Start)
-	case r.End != 0:
-		r.EventTime = r.End
-		if r.Start == 0 {
-			r.TimeQuality = "no_start"
-		}
-	case r.Start != 0:
-		r.EventTime, r.TimeQuality = r.Start, "no_end"
-	default:
-		return missing("end_time")
+	}
+	if err := endOrStart(r, "end_time", "start_time"); err != nil {
+		return err
 	}
 	if g.logName != "" && g.timestamp != "" && g.insertID != "" {
 		r.ID = flow.NewIDText(r.Format, g.logName, g.timestamp, g.insertID)

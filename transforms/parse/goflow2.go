@@ -233,12 +233,9 @@ func (g *goflow2Record) address(field int, ip flow.IP) (keep bool) {
 
 func (g *goflow2Record) finish(ext *extension.List) error {
 	r := g.r
-	if r.Start != 0 && r.End != 0 && r.End < r.Start {
-		return flow.Reject(flow.ReasonValue, "time_flow_end_ns: %v is before time_flow_start_ns, %v", r.End, r.Start)
-	}
 	if r.Start == 0 && r.End == 0 && r.Observed != 0 {
 		r.EventTime, r.TimeQuality = r.Observed, "no_end"
-	} else if err := endOrStart(r, "time_flow_end_ns"); err != nil {
+	} else if err := endOrStart(r, "time_flow_end_ns", "time_flow_start_ns"); err != nil {
 		return err
 	}
 	if !r.Source.IP.OK() && !r.Destination.IP.OK() && !r.Source.Bytes.OK && !r.Source.Packets.OK {

@@ -2,7 +2,6 @@ package parse
 
 import (
 	"strconv"
-	"strings"
 
 	"github.com/flowbeam/flowbeam/flow"
 	"github.com/flowbeam/flowbeam/internal/extension"
@@ -15,7 +14,11 @@ func init() {
 			Detect:    detectGoflow2,
 			Timestamp: goflow2Timestamp,
 		},
-		New: func(string) (Decoder, error) { return &goflow2Decoder{}, nil },
+		New: func(string) (Decoder, error) {
+			d := &goflow2Decoder{}
+			d.object.names.field = func(name string) int16 { return int16(goflow2Numbered[name]) }
+			return d, nil
+		},
 	})
 }
 
@@ -26,13 +29,6 @@ func init() {
 type goflow2Decoder struct {
 	object jsonObject
 	ext    extension.List
-	// members are those of the first record, with their fields' numbers.
-	members []goflow2Member
-}
-
-type goflow2Member struct {
-	name  string
-	field int
 }
 
 func (d *goflow2Decoder) Decode(data string, r *flow.Record) (Outcome, error) {
@@ -62,7 +58,7 @@ func (d *goflow2Decoder) fill(g *goflow2Record) error {
 		if m.kind == 'n' || m.text == "" || m.text == "0" || m.text == "[]" {
 			continue
 		}
-		keep, err := d.set(g, m, d.field(i, m.name))
+		keep, err := d.set(g, m, int(m.field))
 		if err != nil {
 			return err
 		}
@@ -75,22 +71,12 @@ func (d *goflow2Decoder) fill(g *goflow2Record) error {
 	return nil
 }
 
-func (d *goflow2Decoder) field(i int, name string) int {
-	if i < len(d.members) && d.members[i].name == name {
-		return d.members[i].field
-	}
-	f := goflow2Numbered[name]
-	if i == len(d.members) && i < maxZeekMembers {
-		d.members = append(d.members, goflow2Member{strings.Clone(name), f})
-	}
-	return f
-}
-
 func (d *goflow2Decoder) set(g *goflow2Record, m *jsonMember, field int) (keep bool, err error) {
 	r := g.r
 	switch goflow2Fields[field].kind {
 	case goflow2Address:
-		ip, err := m.address()
+		var ip flow.IP
+		err := m.address(&ip)
 		return err == nil && g.address(field, ip), err
 	case goflow2Number:
 	default:
@@ -133,6 +119,9 @@ func (d *goflow2Decoder) set(g *goflow2Record, m *jsonMember, field int) (keep b
 	}
 	if m.kind != '0' {
 		return false, m.wantNumber()
+	}
+	if m.whole && m.n >= 0 {
+		return g.number(field, uint64(m.n))
 	}
 	v, err := strconv.ParseUint(m.text, 10, 64)
 	if err != nil {

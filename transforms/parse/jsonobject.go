@@ -6,28 +6,39 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/flowbeam/flowbeam/flow"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/flowbeam/flowbeam/flow"
+	"github.com/flowbeam/flowbeam/internal/extension"
 )
 
-// jsonMember is one member of a JSON object.
+// jsonMember is one member of a JSON object, or an element of an array, which has no name.
 type jsonMember struct {
-	name string
-	text string // of a string what it says, of everything else its JSON
-	kind byte   // '"', '0', 't', 'f', 'n', '{' or '['
-	// Of an object: its own members are jsonObject.inner[from:to].
+	name  string
+	text  string // of a string what it says, of everything else its JSON
+	kind  byte   // '"', '0', 't', 'f', 'n', '{' or '['
+	whole bool   // a number that is whole and small enough: it is n
+	field int16  // what the format knows it as, see jsonNames
+	id    int32  // of jsonNames: of an element that of its array
+	n     int64
+	// Of an object or array: what is in it is jsonObject.inner[from:to].
 	from, to int32
 }
 
-// jsonObject reads the members of one JSON object, in their order. Flow records are
-// objects without escapes, mostly flat: these are read in one pass and without allocation, as
-// parts of the input, and so are the members of objects inside (see jsonnested.go). Everything else, and all that is broken, goes to encoding/json/v2's tokenizer
+// jsonObject reads one JSON object with all that is in it. Flow records are objects without
+// escapes: these are read in one pass and without allocation, as parts of the input.
+// Everything else, and all that is broken, goes to encoding/json/v2's tokenizer
 // (as the module it is developed in: the standard library has it behind an experiment),
 // which alone decides. So what is accepted is what it accepts: UTF-8 only, no member twice.
 type jsonObject struct {
 	members []jsonMember // of the last parse, used again by the next
-	inner   []jsonMember // those of objects that are members
+	inner   []jsonMember // what is in members that are objects or arrays
+	names   jsonNames
+	open    []jsonMember // what was read so far of objects that are not over
 }
+
+// maxJSONDepth is how deep the fast path goes.
+const maxJSONDepth = 32
 
 func (o *jsonObject) parse(s string) error {
 	if o.fast(s) {
@@ -36,34 +47,175 @@ func (o *jsonObject) parse(s string) error {
 	return o.slow(s)
 }
 
+func (o *jsonObject) begin() {
+	o.names.begin()
+	o.open, o.inner = o.open[:0], o.inner[:0]
+}
+
+// end gives the members of the object itself, which are all that is still open.
+func (o *jsonObject) end() { o.members, o.open = o.open, o.members }
+
 func (o *jsonObject) fast(s string) bool {
-	o.members, o.inner = o.members[:0], o.inner[:0]
-	sc := newJSONScanner(s)
-	sc.into = &o.inner
-	var seen uint64 // a set of the names' hashes, to compare names only where it must be
+	o.begin()
+	i := spaceAt(s, 0)
+	if i >= len(s) || s[i] != '{' {
+		return false
+	}
+	i = o.object(s, i, 0, 1)
+	if i < 0 || spaceAt(s, i) != len(s) {
+		return false
+	}
+	o.end()
+	return true
+}
+
+// object reads the object at s[i] and returns the place behind it, or -1. id is that of its
+// name.
+func (o *jsonObject) object(s string, i int, id int32, depth int) int {
+	if depth > maxJSONDepth {
+		return -1
+	}
+	n := &o.names
+	n.object++
+	this, within, guess, last := n.object, id, n.known[id].first, int32(0)
+	if i = spaceAt(s, i+1); i < len(s) && s[i] == '}' {
+		return i + 1
+	}
 	for {
-		switch sc.next() {
-		case scanEnd:
-			return true
-		case scanHard:
-			return false
+		if i >= len(s) || s[i] != '"' {
+			return -1
 		}
-		n := sc.m.name
-		bit := nameBit(n)
-		if seen&bit != 0 {
-			for i := range o.members {
-				if o.members[i].name == n {
-					return false
-				}
+		e := &n.known[guess]
+		if end := i + 1 + len(e.name); guess != 0 && end < len(s) && s[end] == '"' && s[i+1:end] == e.name {
+			id, i = guess, end+1
+		} else {
+			end := stringAt(s, i)
+			if end < 0 {
+				return -1
 			}
+			id = n.id(within, s[i+1:end-1])
+			i = end
+			if last == 0 {
+				n.known[within].first = id
+			} else {
+				n.known[last].next = id
+			}
+			e = &n.known[id]
 		}
-		seen |= bit
-		o.members = append(o.members, sc.m)
+		if e.seen == this {
+			return -1
+		}
+		e.seen, last, guess = this, id, e.next
+		if i = spaceAt(s, i); i >= len(s) || s[i] != ':' {
+			return -1
+		}
+		if i++; i < len(s) && s[i] <= ' ' {
+			i = spaceAt(s, i)
+		}
+		if i < len(s) && s[i] == '"' { // as most are
+			end := stringAt(s, i)
+			if end < 0 {
+				return -1
+			}
+			o.open = append(o.open, jsonMember{name: e.name, text: s[i+1 : end-1], kind: '"', field: e.field, id: id})
+			i = end
+		} else if i = o.value(s, i, jsonMember{name: e.name, field: e.field, id: id}, depth); i < 0 {
+			return -1
+		}
+		if i < len(s) && s[i] <= ' ' {
+			i = spaceAt(s, i)
+		}
+		if i >= len(s) {
+			return -1
+		}
+		switch s[i] {
+		case '}':
+			return i + 1
+		case ',':
+			if i++; i < len(s) && s[i] <= ' ' {
+				i = spaceAt(s, i)
+			}
+		default:
+			return -1
+		}
 	}
 }
 
+// value reads the value at s[i], that of m, and returns the place behind it, or -1.
+func (o *jsonObject) value(s string, i int, m jsonMember, depth int) (end int) {
+	if i >= len(s) {
+		return -1
+	}
+	switch m.kind = s[i]; m.kind {
+	case '"':
+		if end = stringAt(s, i); end < 0 {
+			return -1
+		}
+		m.text = s[i+1 : end-1]
+		o.open = append(o.open, m)
+		return end
+	case 't', 'f', 'n':
+		end = literalAt(s, i)
+	case '{', '[':
+		mark := len(o.open)
+		if m.kind == '{' {
+			end = o.object(s, i, m.id, depth+1)
+		} else {
+			end = o.array(s, i, m.id, depth+1)
+		}
+		m.from, m.to = o.close(mark)
+	default:
+		m.kind = '0'
+		if m.n, end, m.whole = wholeAt(s, i); !m.whole {
+			end = numberAt(s, i)
+		}
+	}
+	if end < 0 {
+		return -1
+	}
+	m.text = s[i:end]
+	o.open = append(o.open, m)
+	return end
+}
+
+func (o *jsonObject) array(s string, i int, id int32, depth int) int {
+	if depth > maxJSONDepth {
+		return -1
+	}
+	if i = spaceAt(s, i+1); i < len(s) && s[i] == ']' {
+		return i + 1
+	}
+	for {
+		if i = o.value(s, spaceAt(s, i), jsonMember{id: id}, depth); i < 0 {
+			return -1
+		}
+		if i = spaceAt(s, i); i >= len(s) {
+			return -1
+		}
+		switch s[i] {
+		case ']':
+			return i + 1
+		case ',':
+			i++
+		default:
+			return -1
+		}
+	}
+}
+
+// close ends an object or array inside: what is open from mark on is in it.
+func (o *jsonObject) close(mark int) (from, to int32) {
+	if mark == len(o.open) {
+		return 0, 0
+	}
+	from = int32(len(o.inner))
+	o.inner = append(o.inner, o.open[mark:]...)
+	o.open = o.open[:mark]
+	return from, int32(len(o.inner))
+}
+
 func (o *jsonObject) slow(s string) error {
-	o.members, o.inner = o.members[:0], o.inner[:0]
+	o.begin()
 	if !utf8.ValidString(s) {
 		return flow.Reject(flow.ReasonEncoding, "not UTF-8")
 	}
@@ -71,7 +223,10 @@ func (o *jsonObject) slow(s string) error {
 	if k := d.PeekKind(); k != '{' && k != 0 {
 		return flow.Reject(flow.ReasonSyntax, "want a JSON object, have %s", quoted(s))
 	}
-	if err := readMembers(d, &o.members); err != nil {
+	if _, err := d.ReadToken(); err != nil {
+		return badJSON(err)
+	}
+	if err := o.tokens(d, s, '}', 0); err != nil {
 		return badJSON(err)
 	}
 	switch _, err := d.ReadToken(); {
@@ -81,45 +236,42 @@ func (o *jsonObject) slow(s string) error {
 	default:
 		return flow.Reject(flow.ReasonSyntax, "something follows the JSON object")
 	}
-	for i := range o.members {
-		m := &o.members[i]
-		if m.kind != '{' {
-			continue
-		}
-		m.from = int32(len(o.inner))
-		if err := readMembers(jsontext.NewDecoder(strings.NewReader(m.text)), &o.inner); err != nil {
-			return badJSON(err)
-		}
-		m.to = int32(len(o.inner))
-	}
+	o.end()
 	return nil
 }
 
-// readMembers appends the members of the object that d is at.
-func readMembers(d *jsontext.Decoder, into *[]jsonMember) error {
-	if _, err := d.ReadToken(); err != nil {
-		return err
-	}
-	for d.PeekKind() != '}' {
+// tokens reads what is in an object or array, to its end. Nesting is bounded by the tokenizer.
+func (o *jsonObject) tokens(d *jsontext.Decoder, s string, end jsontext.Kind, within int32) error {
+	for d.PeekKind() != end {
+		m := jsonMember{id: within}
+		if end == '}' {
+			t, err := d.ReadToken()
+			if err != nil {
+				return err
+			}
+			m.id = o.names.id(within, t.String())
+			e := &o.names.known[m.id]
+			m.name, m.field = e.name, e.field
+		}
 		t, err := d.ReadToken()
 		if err != nil {
 			return err
 		}
-		m := jsonMember{name: t.String()}
-		v, err := d.ReadValue()
-		if err != nil {
-			return err
-		}
-		if m.kind = byte(v.Kind()); m.kind == '"' {
-			b, err := jsontext.AppendUnquote(nil, v)
-			if err != nil {
+		switch m.kind = byte(t.Kind()); m.kind {
+		case '{', '[':
+			start, mark := d.InputOffset()-1, len(o.open)
+			if err := o.tokens(d, s, jsontext.Kind(m.kind+2), m.id); err != nil {
 				return err
 			}
-			m.text = string(b)
-		} else {
-			m.text = string(v)
+			m.from, m.to = o.close(mark)
+			m.text = s[start:d.InputOffset()]
+		case '0':
+			m.text = t.String()
+			m.n, _, m.whole = wholeAt(m.text, 0)
+		default:
+			m.text = t.String()
 		}
-		*into = append(*into, m)
+		o.open = append(o.open, m)
 	}
 	_, err := d.ReadToken()
 	return err
@@ -132,6 +284,78 @@ func badJSON(err error) error {
 	return flow.Reject(flow.ReasonSyntax, "JSON: %s", strings.TrimPrefix(err.Error(), "jsontext: "))
 }
 
+// of returns what is in a member that is an object or array; nothing of another.
+func (o *jsonObject) of(m *jsonMember) []jsonMember { return o.inner[m.from:m.to] }
+
+// keep adds a member that the record has no field for: the members of an object by their path
+// below the object itself, with dots, all else as [jsonMember.extension] has it. The first cut
+// bytes of the path are left out.
+func (o *jsonObject) keep(m *jsonMember, cut int, ext *extension.List) {
+	if m.kind == '{' {
+		in := o.of(m)
+		for i := range in {
+			o.keep(&in[i], cut, ext)
+		}
+		return
+	}
+	if e, ok := m.extension(); ok {
+		e.Name = o.names.path(m.id)[cut:]
+		ext.Add(e)
+	}
+}
+
+// only appends the JSON of the object itself, and of each array that has inner[of] in it only that
+// element.
+func (o *jsonObject) only(b []byte, of int) []byte {
+	return o.onlyIn(b, &jsonMember{kind: '{'}, o.members, of)
+}
+
+// onlyOf is only of a member.
+func (o *jsonObject) onlyOf(b []byte, m *jsonMember, of int) []byte {
+	switch {
+	case m.kind == '"':
+		return flow.AppendJSON(b, m.text)
+	case !o.has(m, of):
+		return append(b, m.text...)
+	}
+	return o.onlyIn(b, m, o.of(m), of)
+}
+
+func (o *jsonObject) onlyIn(b []byte, m *jsonMember, in []jsonMember, of int) []byte {
+	b = append(b, m.kind)
+	first := true
+	for i := range in {
+		c := &in[i]
+		if m.kind == '[' && !o.has(c, of) && int(m.from)+i != of {
+			continue
+		}
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		if m.kind == '{' {
+			b = append(flow.AppendJSON(b, c.name), ':')
+		}
+		b = o.onlyOf(b, c, of)
+	}
+	return append(b, m.kind+2)
+}
+
+// has says whether inner[of] is in a member, however deep. What is in one stands in one piece,
+// the deepest first.
+func (o *jsonObject) has(m *jsonMember, of int) bool {
+	if of >= int(m.to) || m.from == m.to {
+		return false
+	}
+	first := m
+	for i := 0; i < len(o.of(first)); i++ {
+		if c := &o.of(first)[i]; c.from < c.to {
+			first, i = c, -1
+		}
+	}
+	return of >= int(first.from)
+}
+
 // extension makes an extension of a member that the record has no field for. A null is
 // absent.
 func (m *jsonMember) extension() (flow.Extension, bool) {
@@ -142,7 +366,7 @@ func (m *jsonMember) extension() (flow.Extension, bool) {
 	case 't', 'f':
 		e.Kind = flow.ExtBool
 	case '0':
-		if e.Kind = flow.ExtFloat; isInteger(m.text) {
+		if e.Kind = flow.ExtFloat; m.whole || isInteger(m.text) {
 			e.Kind = flow.ExtInt
 		}
 	}
@@ -156,6 +380,10 @@ func (m *jsonMember) want(kind byte, what string) error {
 	if m.kind == kind {
 		return nil
 	}
+	return m.wrongKind(what)
+}
+
+func (m *jsonMember) wrongKind(what string) error {
 	return flow.Reject(flow.ReasonField, "%s: want %s, have %s %s", m.name, what, kindName(m.kind), quoted(m.text))
 }
 
@@ -173,232 +401,7 @@ func kindName(kind byte) string {
 	return "the literal"
 }
 
-// jsonScanner walks the members of a JSON object.
-type jsonScanner struct {
-	s     string
-	i     int
-	plain bool // no byte of s needs a second look inside a string
-	m     jsonMember
-	into  *[]jsonMember // where members of objects inside go; nil: they are passed over
-}
-
-type scanResult int8
-
-const (
-	scanMember scanResult = iota
-	scanEnd               // the object and the input are over
-	scanHard              // broken, or beyond what this scanner reads
-)
-
-func newJSONScanner(s string) jsonScanner {
-	return jsonScanner{s: s, i: -1, plain: isPlain(s)}
-}
-
-// isPlain says whether s has neither control characters nor backslashes nor anything
-// beyond ASCII. It may say no where it should say yes.
-func isPlain(s string) bool {
-	const ones, high = 0x0101010101010101, 0x8080808080808080
-	var bad uint64
-	i := 0
-	for ; i+8 <= len(s); i += 8 {
-		w := s[i : i+8]
-		x := uint64(w[0]) | uint64(w[1])<<8 | uint64(w[2])<<16 | uint64(w[3])<<24 |
-			uint64(w[4])<<32 | uint64(w[5])<<40 | uint64(w[6])<<48 | uint64(w[7])<<56
-		slash := x ^ ones*'\\'
-		if bad = x | (x-ones*' ')&^x | (slash-ones)&^slash; bad&high != 0 {
-			return false // text over many lines is none, and says so in its first ones
-		}
-	}
-	for ; i < len(s); i++ {
-		if c := s[i]; c < ' ' || c >= utf8.RuneSelf || c == '\\' {
-			return false
-		}
-	}
-	return true
-}
-
-func (d *jsonScanner) next() scanResult {
-	if d.i < 0 {
-		if d.i = 0; d.skip() != '{' {
-			return scanHard
-		}
-		d.i++
-		if d.skip() == '}' {
-			return d.end()
-		}
-	} else {
-		switch d.skip() {
-		case '}':
-			return d.end()
-		case ',':
-			d.i++
-		default:
-			return scanHard
-		}
-	}
-	if d.skip() != '"' {
-		return scanHard
-	}
-	var ok bool
-	d.m.from, d.m.to = 0, 0
-	if d.m.name, ok = d.str(); !ok || d.skip() != ':' {
-		return scanHard
-	}
-	d.i++
-	if !d.read() {
-		return scanHard
-	}
-	return scanMember
-}
-
-// read reads the value of a member.
-func (d *jsonScanner) read() (ok bool) {
-	switch d.skip() {
-	case '"':
-		d.m.kind = '"'
-		d.m.text, ok = d.str()
-		return ok
-	case 't':
-		return d.literal("true")
-	case 'f':
-		return d.literal("false")
-	case 'n':
-		return d.literal("null")
-	case '{', '[':
-		return d.nested()
-	}
-	return d.number()
-}
-
-func (d *jsonScanner) end() scanResult {
-	d.i++
-	if d.skip(); d.i != len(d.s) {
-		return scanHard
-	}
-	return scanEnd
-}
-
-// skip goes past white space and returns the byte there, 0 at the end.
-func (d *jsonScanner) skip() byte {
-	if d.i < len(d.s) && d.s[d.i] > ' ' {
-		return d.s[d.i]
-	}
-	return d.skipSpace()
-}
-
-func (d *jsonScanner) skipSpace() byte {
-	for ; d.i < len(d.s); d.i++ {
-		if c := d.s[d.i]; !isSpace(c) {
-			return c
-		}
-	}
-	return 0
-}
-
-// str reads the string whose opening quote is the next byte.
-func (d *jsonScanner) str() (string, bool) {
-	start := d.i + 1
-	n := strings.IndexByte(d.s[start:], '"')
-	if n < 0 {
-		return "", false
-	}
-	text := d.s[start : start+n]
-	if !d.plain && !isPlain(text) && !validText(text) {
-		return "", false
-	}
-	d.i = start + n + 1
-	return text, true
-}
-
-// validText says whether a string without quotes is what it says: it has no escapes and no
-// control characters and is UTF-8.
-func validText(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] == '\\' {
-			return false
-		}
-	}
-	return utf8.ValidString(s)
-}
-
-func (d *jsonScanner) literal(text string) bool {
-	if !strings.HasPrefix(d.s[d.i:], text) {
-		return false
-	}
-	d.i += len(text)
-	d.m.kind, d.m.text = text[0], text
-	return true
-}
-
-func (d *jsonScanner) number() bool {
-	start := d.i
-	if d.i < len(d.s) && d.s[d.i] == '-' {
-		d.i++
-	}
-	first := d.i
-	if !d.digits() || d.s[first] == '0' && d.i > first+1 {
-		return false
-	}
-	if d.i < len(d.s) && d.s[d.i] == '.' {
-		d.i++
-		if !d.digits() {
-			return false
-		}
-	}
-	if d.i < len(d.s) && (d.s[d.i] == 'e' || d.s[d.i] == 'E') {
-		d.i++
-		if d.i < len(d.s) && (d.s[d.i] == '+' || d.s[d.i] == '-') {
-			d.i++
-		}
-		if !d.digits() {
-			return false
-		}
-	}
-	d.m.kind, d.m.text = '0', d.s[start:d.i]
-	return true
-}
-
-func (d *jsonScanner) digits() bool {
-	start := d.i
-	for d.i < len(d.s) && d.s[d.i]-'0' <= 9 {
-		d.i++
-	}
-	return d.i > start
-}
-
-// isJSONNumber says whether text is a number in JSON's grammar.
-func isJSONNumber(text string) bool {
-	d := jsonScanner{s: text}
-	return d.number() && d.i == len(text)
-}
-
 func isInteger(text string) bool {
 	_, ok, inRange := parseInt(text)
 	return ok && inRange
-}
-
-// findMember returns a member of the object s without reading what follows it.
-func findMember(s, name string) (jsonMember, bool) {
-	sc := newJSONScanner(s)
-	for sc.next() == scanMember {
-		if sc.m.name == name {
-			return sc.m, true
-		}
-	}
-	return jsonMember{}, false
-}
-
-// looksLikeJSON says whether head begins as a JSON object that has all the names as
-// members, judged by their text alone, so that a broken record is still known for what it is.
-func looksLikeJSON(head []byte, names ...string) bool {
-	if s := trim(string(head[:min(len(head), 8<<10)])); s != "" && s[0] == '{' {
-		s = firstLine(s)
-		for _, n := range names {
-			if !strings.Contains(s, `"`+n+`"`) {
-				return false
-			}
-		}
-		return true
-	}
-	return false
 }

@@ -11,20 +11,19 @@ import (
 
 func (m *jsonMember) str() (string, error) { return m.text, m.wantString() }
 
-func (m *jsonMember) address() (flow.IP, error) {
+func (m *jsonMember) address(to *flow.IP) error {
 	if err := m.wantString(); err != nil {
-		return flow.IP{}, err
+		return err
 	}
-	return address(m.name, m.text)
+	return setAddress(to, m.name, m.text)
 }
 
 func (m *jsonMember) integer(prefix string, max int64) (flow.Int, error) {
+	if m.whole && m.n >= 0 && m.n <= max {
+		return flow.N(m.n), nil
+	}
 	if m.kind != '0' {
 		return flow.Int{}, wrongType(prefix+m.name, "a number", m.text)
-	}
-	v, ok, inRange := parseInt(m.text)
-	if ok && inRange && v >= 0 && v <= max {
-		return flow.N(v), nil
 	}
 	return integer(prefix+m.name, m.text, max)
 }
@@ -52,4 +51,43 @@ func memberNamed(members []jsonMember, name string) *jsonMember {
 		}
 	}
 	return nil
+}
+
+// present is memberNamed of one that is not null: what is null is absent.
+func present(members []jsonMember, name string) *jsonMember {
+	if m := memberNamed(members, name); m != nil && m.kind != 'n' {
+		return m
+	}
+	return nil
+}
+
+// needed is present of a member that has to be there and of a kind. path is the name that an
+// error gives it.
+func needed(members []jsonMember, name, path string, kind byte, what string) (*jsonMember, error) {
+	m := present(members, name)
+	if m == nil {
+		return nil, missing(path)
+	}
+	if m.kind != kind {
+		named := *m
+		named.name = path
+		return nil, named.want(kind, what)
+	}
+	return m, nil
+}
+
+// textOf is the text of a member, "" where it is absent.
+func textOf(members []jsonMember, name string) string {
+	if m := present(members, name); m != nil {
+		return m.text
+	}
+	return ""
+}
+
+// onlyString is the one string that a JSON array holds, if it is one.
+func (o *jsonObject) onlyString(array *jsonMember) (string, bool) {
+	if in := o.of(array); len(in) == 1 && in[0].kind == '"' {
+		return in[0].text, true
+	}
+	return "", false
 }

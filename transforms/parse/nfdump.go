@@ -96,9 +96,9 @@ func (n *nfdumpRecord) set(f int8, name, text string) (keep bool, err error) {
 	case nfdumpReceived:
 		r.Observed, err = n.time(name, text)
 	case nfdumpSource:
-		r.Source.IP, err = address(name, text)
+		err = setAddress(&r.Source.IP, name, text)
 	case nfdumpDestination:
-		r.Destination.IP, err = address(name, text)
+		err = setAddress(&r.Destination.IP, name, text)
 	case nfdumpSourcePort:
 		n.sourcePortName = name
 		r.Source.Port, err = port(name, text)
@@ -154,7 +154,7 @@ func (n *nfdumpRecord) set(f int8, name, text string) (keep bool, err error) {
 		r.Destination.MAC = notZero(text)
 	case nfdumpRouter:
 		if notZero(text) != "" {
-			r.Exporter.IP, err = address(name, text)
+			err = setAddress(&r.Exporter.IP, name, text)
 		}
 	case nfdumpICMPType:
 		n.icmp = true
@@ -164,11 +164,11 @@ func (n *nfdumpRecord) set(f int8, name, text string) (keep bool, err error) {
 		r.ICMPCode, err = integer(name, text, 255)
 	case nfdumpSourceNAT:
 		if notZero(text) != "" {
-			r.Source.NATIP, err = address(name, text)
+			err = setAddress(&r.Source.NATIP, name, text)
 		}
 	case nfdumpDestinationNAT:
 		if notZero(text) != "" {
-			r.Destination.NATIP, err = address(name, text)
+			err = setAddress(&r.Destination.NATIP, name, text)
 		}
 	case nfdumpSourceNATPort:
 		r.Source.NATPort, err = positive(name, text, 65535)
@@ -230,10 +230,7 @@ func (n *nfdumpRecord) finish(ext *extension.List) error {
 			return flow.Reject(flow.ReasonValue, "duration: it ends beyond the year 2261")
 		}
 	}
-	if r.Start != 0 && r.End != 0 && r.End < r.Start {
-		return flow.Reject(flow.ReasonValue, "last: %v is before first, %v", r.End, r.Start)
-	}
-	if err := endOrStart(r, "last"); err != nil {
+	if err := endOrStart(r, "last", "first"); err != nil {
 		return err
 	}
 	if r.Destination.Packets.V == 0 && r.Destination.Bytes.V == 0 {

@@ -21,7 +21,9 @@ func init() {
 			if err != nil {
 				return nil, err
 			}
-			return &nfdumpJSONDecoder{zone: z}, nil
+			d := &nfdumpJSONDecoder{zone: z}
+			d.object.names.field = func(name string) int16 { return int16(nfdumpMembers[name]) }
+			return d, nil
 		},
 	})
 }
@@ -35,9 +37,6 @@ type nfdumpJSONDecoder struct {
 	zone   zone
 	object jsonObject
 	ext    extension.List
-	// members are those of the first records, with their fields: most have the same ones
-	// in the same place, and that spares looking them up.
-	members []delimitedColumn
 }
 
 var nfdumpMembers = map[string]int8{
@@ -72,14 +71,16 @@ func (d *nfdumpJSONDecoder) Decode(data string, r *flow.Record) (Outcome, error)
 		return Parsed, err
 	}
 	r.Extensions = d.ext.Take()
-	r.ID = flow.NewIDText(r.Format, s)
+	if len(s) != len(trim(data)) { // else it is the id that a record without one gets
+		r.ID = flow.NewIDText(r.Format, s)
+	}
 	return Parsed, nil
 }
 
 func (d *nfdumpJSONDecoder) fill(n *nfdumpRecord) error {
 	for i := range d.object.members {
 		m := &d.object.members[i]
-		f := d.field(i, m.name)
+		f := int8(m.field)
 		if m.kind == 'n' || m.text == "" || m.text == "<none>" {
 			continue
 		}
@@ -100,17 +101,6 @@ func (d *nfdumpJSONDecoder) fill(n *nfdumpRecord) error {
 		}
 	}
 	return nil
-}
-
-func (d *nfdumpJSONDecoder) field(i int, name string) int8 {
-	if i < len(d.members) && d.members[i].name == name {
-		return d.members[i].field
-	}
-	f := nfdumpMembers[name]
-	if i == len(d.members) && i < maxZeekMembers {
-		d.members = append(d.members, delimitedColumn{name: strings.Clone(name), field: f})
-	}
-	return f
 }
 
 // nfdumpObject takes off what stands around an object in an array.

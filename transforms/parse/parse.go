@@ -229,10 +229,10 @@ func (f *parseFn) parse(in *flow.RawBatch) (flow.Batch, []flow.Failure) {
 	var bad []flow.Failure
 	format, dec, formatErr := f.decoder(in)
 	// Records of units: as many as their capacity last was, which spares copying them.
-	f.units.records = nil
+	f.units.hold(nil)
 	switch {
 	case dec.unit != nil:
-		f.units.records = make([]flow.Record, 0, max(len(in.Records), f.unitRecords))
+		f.units.hold(make([]flow.Record, 0, max(len(in.Records), f.unitRecords)))
 	case dec.one != nil:
 		out.Records = make([]flow.Record, len(in.Records))
 	}
@@ -323,7 +323,7 @@ func (f *parseFn) parse(in *flow.RawBatch) (flow.Batch, []flow.Failure) {
 	}
 	if dec.unit != nil {
 		out.Records, f.unitRecords = f.units.records, len(f.units.records)
-		f.units.records = nil
+		f.units.hold(nil)
 		return out, bad
 	}
 	out.Records = out.Records[:n]

@@ -105,9 +105,9 @@ func (d *pmacctDecoder) fill(p *pmacctRecord) (err error) {
 		case "event_type":
 			keep = m.text != "purge"
 		case "ip_src":
-			r.Source.IP, err = m.address()
+			err = m.address(&r.Source.IP)
 		case "ip_dst":
-			r.Destination.IP, err = m.address()
+			err = m.address(&r.Destination.IP)
 		case "port_src":
 			p.sourcePort, err = m.number(65535)
 		case "port_dst":
@@ -171,7 +171,7 @@ func (d *pmacctDecoder) fill(p *pmacctRecord) (err error) {
 		case "mask_dst":
 			r.Destination.PrefixLength, err = notNought(m.number(128))
 		case "peer_ip_src":
-			r.Exporter.IP, err = m.address()
+			err = m.address(&r.Exporter.IP)
 		case "iface_in":
 			r.IngressInterface = notZero(m.text)
 		case "iface_out":
@@ -183,9 +183,9 @@ func (d *pmacctDecoder) fill(p *pmacctRecord) (err error) {
 		case "export_proto_sysid":
 			r.Exporter.ObservationDomain, err = m.number(1<<32 - 1)
 		case "post_nat_ip_src":
-			r.Source.NATIP, err = m.address()
+			err = m.address(&r.Source.NATIP)
 		case "post_nat_ip_dst":
-			r.Destination.NATIP, err = m.address()
+			err = m.address(&r.Destination.NATIP)
 		case "post_nat_port_src":
 			r.Source.NATPort, err = notNought(m.number(65535))
 		case "post_nat_port_dst":
@@ -259,9 +259,6 @@ func (p *pmacctRecord) finish(ext *extension.List) error {
 	if p.max != 0 && p.max != r.End {
 		ext.Add(flow.Ext("timestamp_max", p.maxText))
 	}
-	if r.Start != 0 && r.End != 0 && r.End < r.Start {
-		return flow.Reject(flow.ReasonValue, "timestamp_end: %v is before timestamp_start, %v", r.End, r.Start)
-	}
 	if r.Start == 0 && r.End == 0 {
 		r.TimeQuality = "no_end"
 		for _, t := range [...]flow.Time{p.updated, p.inserted, r.Observed} {
@@ -273,7 +270,7 @@ func (p *pmacctRecord) finish(ext *extension.List) error {
 		if r.EventTime == 0 {
 			return missing("timestamp_end")
 		}
-	} else if err := endOrStart(r, "timestamp_end"); err != nil {
+	} else if err := endOrStart(r, "timestamp_end", "timestamp_start"); err != nil {
 		return err
 	}
 	switch {

@@ -16,11 +16,7 @@ func init() {
 			Timestamp: suricataTimestamp,
 		},
 		New: func(string) (Decoder, error) {
-			return &suricataDecoder{
-				flowNames:    memberNames{prefix: "flow."},
-				netflowNames: memberNames{prefix: "netflow."},
-				tcpNames:     memberNames{prefix: "tcp."},
-			}, nil
+			return &suricataDecoder{}, nil
 		},
 	})
 }
@@ -52,9 +48,8 @@ func init() {
 //
 // Source: https://docs.suricata.io/en/latest/output/eve/eve-json-format.html
 type suricataDecoder struct {
-	object                            jsonObject
-	ext                               extension.List
-	flowNames, netflowNames, tcpNames memberNames
+	object jsonObject
+	ext    extension.List
 }
 
 // suricataEvent collects what only together makes sense.
@@ -116,10 +111,10 @@ func (d *suricataDecoder) fill(e *suricataEvent) (err error) {
 			e.id, keep = m.text, true
 		case "src_ip":
 			e.src = m.text
-			r.Source.IP, err = m.address()
+			err = m.address(&r.Source.IP)
 		case "dest_ip":
 			e.dest = m.text
-			r.Destination.IP, err = m.address()
+			err = m.address(&r.Destination.IP)
 		case "src_port":
 			e.sport = m.text
 			r.Source.Port, err = m.integer("", 65535)
@@ -158,13 +153,13 @@ func (d *suricataDecoder) fill(e *suricataEvent) (err error) {
 			keep, err = d.ether(m, r)
 		case "flow":
 			if e.typ == "flow" {
-				err = d.counters(m, e, &d.flowNames)
+				err = d.counters(m, e, "flow.")
 			} else {
 				keep = true
 			}
 		case "netflow":
 			if e.typ == "netflow" {
-				err = d.counters(m, e, &d.netflowNames)
+				err = d.counters(m, e, "netflow.")
 			} else {
 				keep = true
 			}
@@ -186,7 +181,7 @@ func (d *suricataDecoder) fill(e *suricataEvent) (err error) {
 }
 
 // counters reads the object flow or netflow.
-func (d *suricataDecoder) counters(object *jsonMember, e *suricataEvent, names *memberNames) (err error) {
+func (d *suricataDecoder) counters(object *jsonMember, e *suricataEvent, prefix string) (err error) {
 	if err := object.want('{', "an object"); err != nil {
 		return err
 	}
@@ -201,18 +196,18 @@ func (d *suricataDecoder) counters(object *jsonMember, e *suricataEvent, names *
 		keep := false
 		switch m.name {
 		case "pkts_toserver", "pkts":
-			r.Source.Packets, err = m.count(names.prefix)
+			r.Source.Packets, err = m.count(prefix)
 		case "bytes_toserver", "bytes":
-			r.Source.Bytes, err = m.count(names.prefix)
+			r.Source.Bytes, err = m.count(prefix)
 		case "pkts_toclient":
-			r.Destination.Packets, err = m.count(names.prefix)
+			r.Destination.Packets, err = m.count(prefix)
 		case "bytes_toclient":
-			r.Destination.Bytes, err = m.count(names.prefix)
+			r.Destination.Bytes, err = m.count(prefix)
 		case "start":
 			e.start = m.text
-			r.Start, err = m.isoTime(names.prefix)
+			r.Start, err = m.isoTime(prefix)
 		case "end":
-			r.End, err = m.isoTime(names.prefix)
+			r.End, err = m.isoTime(prefix)
 		case "state":
 			r.ConnectionState, err = m.str()
 		case "reason":
@@ -235,16 +230,16 @@ func (d *suricataDecoder) counters(object *jsonMember, e *suricataEvent, names *
 			return err
 		}
 		if keep {
-			d.keep(m, names)
+			d.keep(m)
 		}
 	}
 	return nil
 }
 
 // keep makes an extension of a member of an object inside.
-func (d *suricataDecoder) keep(m *jsonMember, names *memberNames) {
+func (d *suricataDecoder) keep(m *jsonMember) {
 	if x, ok := m.extension(); ok {
-		x.Name = names.of(m.name)
+		x.Name = d.object.names.path(m.id)
 		d.ext.Add(x)
 	}
 }
@@ -271,7 +266,7 @@ func (d *suricataDecoder) tcp(object *jsonMember, r *flow.Record) error {
 		case m.name == "tcp_flags":
 		case bit != 0 && r.TCPFlags.OK && (m.kind == 't') == (r.TCPFlags.V&bit != 0):
 		default:
-			d.keep(m, &d.tcpNames)
+			d.keep(m)
 		}
 	}
 	return nil
@@ -327,7 +322,7 @@ func (d *suricataDecoder) ether(m *jsonMember, r *flow.Record) (keep bool, err e
 		x := &members[i]
 		mac, one := x.text, x.kind == '"'
 		if x.kind == '[' {
-			mac, one = onlyString(x.text)
+			mac, one = d.object.onlyString(x)
 		}
 		switch {
 		case one && (x.name == "src_macs" || x.name == "src_mac"):
@@ -350,10 +345,12 @@ func (e *suricataEvent) finish() error {
 		return missing("src_ip")
 	case !r.Destination.IP.OK():
 		return missing("dest_ip")
-	case r.Start != 0 && r.End != 0 && r.End < r.Start:
-		return flow.Reject(flow.ReasonValue, "%s.end: %v is before start, %v", e.typ, r.End, r.Start)
 	}
-	if err := endOrStart(r, "end"); err != nil {
+	end := "flow.end"
+	if e.typ == "netflow" {
+		end = "netflow.end"
+	}
+	if err := endOrStart(r, end, "start"); err != nil {
 		return err
 	}
 	switch e.reason {

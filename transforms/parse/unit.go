@@ -31,6 +31,7 @@ type Unit struct {
 	at      flow.Position // of part 0
 	records []flow.Record // of the batch; from base on of this unit
 	base    int
+	used    int // of the memory of records, from its beginning: the rest is empty
 	parts   int
 	gaps    int64
 	refused []refusedPart
@@ -51,12 +52,17 @@ func (u *Unit) Next() *flow.Record {
 	if n == cap(u.records) {
 		grown := make([]flow.Record, n, max(64, 2*n))
 		copy(grown, u.records)
-		u.records = grown
+		u.records, u.used = grown, n
 	}
 	u.records = u.records[:n+1]
 	r := &u.records[n]
-	*r = flow.Record{}
-	stamp(r, u.format, u.origin, u.raw, u.position(u.parts))
+	if n < u.used {
+		*r = flow.Record{}
+	} else {
+		u.used = n + 1
+	}
+	stamp(r, u.format, u.origin, u.raw, u.at)
+	r.Position.Index = flow.N(u.at.Index.V + int64(u.parts))
 	u.parts++
 	return r
 }
@@ -86,6 +92,9 @@ func (u *Unit) forgetLast() {
 	u.records = u.records[:len(u.records)-1]
 	u.parts--
 }
+
+// hold gives u the memory of a batch's records, which is empty.
+func (u *Unit) hold(records []flow.Record) { u.records, u.used = records, 0 }
 
 // begin makes u ready for a raw unit. The records of those before it stay.
 func (u *Unit) begin(format string, in *flow.RawBatch, i int) {

@@ -158,3 +158,20 @@ func TestNewDecoderRefusesFormatsOfUnits(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Memory is used again only when it is empty again.
+func TestNextRecordsAreEmpty(t *testing.T) {
+	u := Unit{origin: &flow.Origin{}, raw: &flow.Raw{}}
+	u.hold(make([]flow.Record, 0, 2))
+	for range 3 {
+		for range 150 { // more than there is memory for at first
+			r := u.Next()
+			if r.UserID != "" {
+				t.Fatal("a record that was there before")
+			}
+			r.UserID = "x"
+		}
+		u.forgetLast()
+		u.records = u.records[:len(u.records)/2]
+	}
+}

@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"encoding/binary"
 	"math"
 	"strconv"
 	"unicode/utf8"
@@ -35,6 +36,21 @@ func quoted(text string) string {
 
 // parseInt reads a decimal integer: -?[0-9]+, with no leading plus and no exponent.
 func parseInt(text string) (v int64, ok, inRange bool) {
+	if len(text) <= 18 { // too short to be out of range, as nearly all are
+		for i := 0; i < len(text); i++ {
+			c := text[i] - '0'
+			if c > 9 {
+				return longInt(text)
+			}
+			v = v*10 + int64(c)
+		}
+		return v, text != "", text != ""
+	}
+	return longInt(text)
+}
+
+// longInt is parseInt of anything.
+func longInt(text string) (v int64, ok, inRange bool) {
 	digits, limit := text, uint64(math.MaxInt64)
 	neg := len(text) > 0 && text[0] == '-'
 	if neg {
@@ -88,6 +104,49 @@ func portless(ext *extension.List, name string, p *flow.Int) {
 		ext.Add(flow.ExtN(name, p.V))
 	}
 	*p = flow.Int{}
+}
+
+// setAddress is address into its place: most are IPv4, and a copy of one takes longer than
+// reading it.
+func setAddress(to *flow.IP, name, text string) error {
+	if setIPv4(to, text) {
+		return nil
+	}
+	ip, err := address(name, text)
+	if err == nil {
+		*to = ip
+	}
+	return err
+}
+
+func setIPv4(to *flow.IP, text string) bool {
+	v, ok := ipv4(text)
+	if ok {
+		*to = flow.IP{Len: 4}
+		binary.BigEndian.PutUint32(to.B[:4], v)
+	}
+	return ok
+}
+
+// ipv4 reads "192.0.2.1". What it does not take is for netip to judge.
+func ipv4(s string) (ip uint32, ok bool) {
+	points, part, digits := 0, uint32(0), 0
+	for i := 0; i < len(s); i++ {
+		c := uint32(s[i] - '0')
+		if c <= 9 {
+			part = part*10 + c
+			if digits++; digits > 1 && part < 10 || part > 255 {
+				return 0, false // a leading zero, or too large
+			}
+			continue
+		}
+		if s[i] != '.' || digits == 0 || points == 3 {
+			return 0, false
+		}
+		ip = ip<<8 | part
+		points, part, digits = points+1, 0, 0
+	}
+	return ip<<8 | part, points == 3 && digits > 0
 }
 
 func address(name, text string) (flow.IP, error) {
@@ -147,6 +206,9 @@ const (
 // so that 15.6 ms is 15,600,000 ns: a float would add noise, and a large number would
 // lose its last digits.
 func decimal(text string, scale int) (v int64, ok, inRange bool) {
+	if v, ok := shortDecimal(text, scale); ok {
+		return v, true, true
+	}
 	i := 0
 	neg := len(text) > 0 && text[0] == '-'
 	if neg {
@@ -241,6 +303,32 @@ func decimal(text string, scale int) (v int64, ok, inRange bool) {
 		return -int64(mantissa), true, true
 	}
 	return int64(mantissa), true, true
+}
+
+// shortDecimal is decimal of what most numbers are: digits with a point at most, not so many
+// that anything could be lost.
+func shortDecimal(text string, scale int) (int64, bool) {
+	v, point := int64(0), -1
+	for i := 0; i < len(text); i++ {
+		if c := text[i] - '0'; c <= 9 {
+			v = v*10 + int64(c)
+		} else if text[i] == '.' && point < 0 {
+			point = i
+		} else {
+			return 0, false
+		}
+	}
+	size := len(text)
+	if point >= 0 {
+		scale -= size - point - 1
+		if size--; point == 0 || point == size {
+			return 0, false
+		}
+	}
+	if size == 0 || size > 18 || scale < 0 || scale > 18 || v > math.MaxInt64/int64(pow10[scale]) {
+		return 0, false
+	}
+	return v * int64(pow10[scale]), true
 }
 
 var pow10 = func() (p [20]uint64) {

@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"fmt"
 	"math/big"
 	"strings"
 	"testing"
@@ -91,6 +92,27 @@ func TestRFC3339AgreesWithTheStandardLibrary(t *testing.T) {
 	} {
 		if _, ok, _ := rfc3339(s); ok {
 			t.Errorf("%q passes", s)
+		}
+	}
+}
+
+// Addresses are those that netip takes, however they are read.
+func TestAddressesAreThoseOfNetip(t *testing.T) {
+	texts := []string{
+		"0.0.0.0", "255.255.255.255", "1.2.3.4", "192.0.2.10", "192.0.2.100", "10.0.0.1",
+		"", ".", "1", "1.2.3", "1.2.3.", "1.2.3.4.", "1.2.3.4.5", ".1.2.3", "1..2.3", "01.2.3.4", "1.2.3.00", "1.2.3.04", "256.1.1.1", "1.1.1.1000",
+		"1.2.3.-4", "1.2.3.4 ", " 1.2.3.4", "1.2.3.4%eth0", "1,2,3,4", "1.2.3.a", "4294967297.0.0.1",
+		"::", "::1", "2001:db8::1", "::ffff:1.2.3.4", "fe80::1%eth0", "::ffff:01.2.3.4", "2001:db8", "x",
+	}
+	for i := range 300 {
+		texts = append(texts, fmt.Sprintf("1.%d.3.4", i), fmt.Sprintf("1.2.3.%d", i))
+	}
+	for _, s := range texts {
+		got := flow.MustIP("2001:db8::ff") // of which nothing may stay
+		err := setAddress(&got, "a", s)
+		want, wrong := flow.ParseIP(s)
+		if (err == nil) != (wrong == nil) || err == nil && got != want {
+			t.Errorf("%q: %v %v, want %v %v", s, got, err, want, wrong)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -39,6 +40,7 @@ func init() {
 // them. The id is made of uid, ts and duration as they are written.
 type zeekDecoder struct {
 	layout *zeekLayout
+	fields []string
 	ext    extension.List
 }
 
@@ -46,6 +48,7 @@ type zeekDecoder struct {
 type zeekLayout struct {
 	separator    byte
 	empty, unset string
+	mark         byte   // unset, where that is one byte and empty is not; else 0
 	fields       string // as written, to know a repeated header
 	columns      []zeekColumn
 }
@@ -94,20 +97,19 @@ func (d *zeekDecoder) columns(line string, z *zeekRecord) error {
 	if !utf8.ValidString(line) {
 		return l.notUTF8(line)
 	}
-	escapes := strings.Contains(line, `\x`)
-	rest := line
+	escapes := strings.IndexByte(line, '\\') >= 0
+	d.fields = slices.Grow(d.fields[:0], len(l.columns))[:len(l.columns)]
+	n := splitText(line, l.separator, d.fields)
 	for i := range l.columns {
-		c := &l.columns[i]
-		text := rest
-		if n := strings.IndexByte(rest, l.separator); n >= 0 {
-			text, rest = rest[:n], rest[n+1:]
-			if i == len(l.columns)-1 {
-				return l.wrongCount(line)
-			}
-		} else if i < len(l.columns)-1 {
-			return l.wrongCount(line)
+		if n != len(l.columns) && i == min(n, len(l.columns))-1 {
+			return l.wrongCount(line) // if what is there is right
 		}
-		if text == l.unset || text == l.empty {
+		c, text := &l.columns[i], d.fields[i]
+		if len(text) == 1 && l.mark != 0 {
+			if text[0] == l.mark {
+				continue
+			}
+		} else if text == l.unset || text == l.empty {
 			continue
 		}
 		if escapes {
@@ -214,6 +216,9 @@ func readZeekLayout(header string) (*zeekLayout, error) {
 	}
 	if !found {
 		return nil, flow.Reject(flow.ReasonFormat, "zeek: no #fields line in the header: columns can't be told without it")
+	}
+	if len(l.unset) == 1 && len(l.empty) != 1 {
+		l.mark = l.unset[0]
 	}
 	return l, l.setColumns(types)
 }

@@ -97,9 +97,9 @@ func (z *zeekRecord) set(f zeekField, name, text string) (err error) {
 	case zeekUID:
 		z.uid = text
 	case zeekOrigH:
-		r.Source.IP, err = address(name, text)
+		err = setAddress(&r.Source.IP, name, text)
 	case zeekRespH:
-		r.Destination.IP, err = address(name, text)
+		err = setAddress(&r.Destination.IP, name, text)
 	case zeekOrigP:
 		z.origP, err = port(name, text)
 	case zeekRespP:

@@ -15,7 +15,11 @@ func init() {
 			Detect:    detectZeekJSON,
 			Timestamp: zeekJSONTimestamp,
 		},
-		New: func(string) (Decoder, error) { return &zeekJSONDecoder{}, nil },
+		New: func(string) (Decoder, error) {
+			d := &zeekJSONDecoder{}
+			d.object.names.field = func(name string) int16 { return int16(zeekFieldNamed(name)) }
+			return d, nil
+		},
 	})
 }
 
@@ -24,23 +28,7 @@ func init() {
 type zeekJSONDecoder struct {
 	object jsonObject
 	ext    extension.List
-	// members are those of the first record, with their fields: logs mostly have the same
-	// ones in the same place, and that spares looking them up.
-	members []zeekColumn
 }
-
-func (d *zeekJSONDecoder) field(i int, name string) zeekField {
-	if i < len(d.members) && d.members[i].name == name {
-		return d.members[i].field
-	}
-	f := zeekFieldNamed(name)
-	if i == len(d.members) && i < maxZeekMembers {
-		d.members = append(d.members, zeekColumn{name: strings.Clone(name), field: f})
-	}
-	return f
-}
-
-const maxZeekMembers = 64
 
 func (d *zeekJSONDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 	s := trim(data)
@@ -67,7 +55,7 @@ func (d *zeekJSONDecoder) fill(z *zeekRecord) error {
 	conn := false
 	for i := range d.object.members {
 		m := &d.object.members[i]
-		f := d.field(i, m.name)
+		f := zeekField(m.field)
 		if f == zeekOther || f == zeekUID {
 			if m.kind == '[' {
 				m.text = joinedSet(m.text)

@@ -36,6 +36,7 @@ func TestSamplesHaveEachNameThatTheDecodersKnow(t *testing.T) {
 		"argus.go": {"argus"}, "nfdump_csv.go": {"nfdump"}, "nfdump_json.go": {"nfdump_json"}, "pmacct.go": {"pmacct"}, "goflow2.go": {"goflow2", "goflow2_protobuf"},
 	} {
 		names := knownNames(t, "../../../transforms/parse/"+file)
+		t.Logf("%s: %d names", file, len(names))
 		if len(names) < 1 {
 			t.Errorf("%s: no names found", file)
 		}
@@ -88,8 +89,8 @@ func knownNames(t *testing.T, file string) (names []string) {
 					add(e)
 				}
 			}
-		case *ast.CallExpr: // t.want(i, "flowRecords", …)
-			if s, ok := n.Fun.(*ast.SelectorExpr); ok && len(n.Args) > 1 && (s.Sel.Name == "want" && len(n.Args) == 5 || s.Sel.Name == "member" || s.Sel.Name == "text") {
+		case *ast.CallExpr: // needed(members, "flowRecords", …)
+			if f, ok := n.Fun.(*ast.Ident); ok && len(n.Args) > 1 && (f.Name == "needed" || f.Name == "present" || f.Name == "textOf") {
 				add(n.Args[1])
 			}
 		case *ast.BinaryExpr:
