@@ -2,6 +2,11 @@
 // shape of a datum is compiled once, and the values are parts of the input. It reads object
 // container files too.
 //
+// Schemas are parsed by hamba/avro. Its reader is for data that can be trusted: it copies each string, takes
+// memory for lengths that a datum claims, and its reader of containers panics at a block of a negative
+// size. What is read here comes from a network, so each length is held against what is there; hamba's reader is the
+// oracle of the tests.
+//
 // Source: https://avro.apache.org/docs/1.12.0/specification/
 package avrodata
 
