@@ -110,6 +110,9 @@ func readAsSource(t testing.TB, format, header string, data []byte) flow.RawBatc
 	if info, ok := flow.FormatNamed(name); ok && info.Split != nil {
 		if splitter := info.Split(data[start:]); splitter != nil {
 			splitAsSource(&in, splitter, data, start)
+			if info.Learn != nil {
+				learnAsSource(t, &in, info)
+			}
 			return in
 		}
 	}
@@ -137,6 +140,22 @@ func containerAsSource(t testing.TB, in *flow.RawBatch, c flow.Container) {
 		}
 		in.Records = append(in.Records, flow.Raw{Data: bytes.Clone(b), Offset: flow.N(int64(len(in.Records))), Time: 1_700_000_000e9})
 	}
+}
+
+// learnAsSource shows the units to the format's Learner, and takes what it gives.
+func learnAsSource(t testing.TB, in *flow.RawBatch, info flow.FormatInfo) {
+	t.Helper()
+	l, err := info.Learn(in.Origin.Header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	frames := in.Records
+	in.Records, in.Origin.Header = nil, ""
+	emit := func(r flow.Raw) { in.Records = append(in.Records, r) }
+	for _, r := range frames {
+		l.Next(r, emit)
+	}
+	l.End(emit)
 }
 
 func splitAsSource(in *flow.RawBatch, splitter flow.Splitter, data []byte, start int) {

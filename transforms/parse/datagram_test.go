@@ -75,25 +75,6 @@ func lengthPrefixed(datagrams ...[]byte) []byte {
 	return b
 }
 
-// learnAsSource reads a file of datagrams as the file source does.
-func learnAsSource(t *testing.T, file []byte) flow.RawBatch {
-	t.Helper()
-	header := captureHeader(file)
-	c, err := newCapture(string(file[:header]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	frames := flow.RawBatch{}
-	splitAsSource(&frames, splitCapture(file[header:]), file, header)
-	in := flow.RawBatch{Origin: flow.Origin{Source: "in", Format: "datagram"}}
-	emit := func(r flow.Raw) { in.Records = append(in.Records, r) }
-	for _, r := range frames.Records {
-		c.Next(r, emit)
-	}
-	c.End(emit)
-	return in
-}
-
 func TestDatagramsOfAFile(t *testing.T) {
 	exporter := netip.MustParseAddrPort("192.0.2.250:2055")
 	enveloped := func(d []byte) []byte { return datagram.AppendEnvelope(nil, exporter, 1_768_478_401e9, d) }
@@ -112,7 +93,7 @@ func TestDatagramsOfAFile(t *testing.T) {
 		"a frame that is cut off":                 {lengthPrefixed(v5Datagram(2), v5Datagram(3))[:4+24+96+4+100], 2, 1},
 		"an envelope that is cut off":             {lengthPrefixed(enveloped(v5Datagram(2)), enveloped(nil)[:9]), 2, 1},
 	} {
-		in := learnAsSource(t, c.file)
+		in := readAsSource(t, "datagram", "", c.file)
 		f := newFn(t, parseFn{})
 		out, bad := f.parse(&in)
 		if len(out.Records) != c.records || len(bad) != c.letters || int(f.n.read) != c.records+c.letters {
@@ -138,7 +119,7 @@ func TestWhatWaitedHasPositionsOfItsOwn(t *testing.T) {
 	for i := range byte(30) {
 		many = append(many, 10, 0, 1, i, 17, 0, 0, 0x20, 0)
 	}
-	in := learnAsSource(t, lengthPrefixed(v9(1, other), v9(2, v9Data, set(301, many...)), v9(3, v9Template)))
+	in := readAsSource(t, "datagram", "", lengthPrefixed(v9(1, other), v9(2, v9Data, set(301, many...)), v9(3, v9Template)))
 	raws := map[flow.Position]bool{}
 	for i := range in.Records {
 		raws[in.Position(i)] = true
@@ -206,7 +187,7 @@ func TestCapturesGiveTheTruth(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				in := learnAsSource(t, file)
+				in := readAsSource(t, "datagram", "", file)
 				out, bad := newFn(t, parseFn{CommunityID: true}).parse(&in)
 				if len(bad) > 0 || len(out.Records) == 0 {
 					t.Errorf("%s/%s%s: %d records, dead letters %v", traffic, product, suffix, len(out.Records), bad)
