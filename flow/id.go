@@ -33,13 +33,23 @@ func appendPart(b []byte, s string) []byte {
 // NewIDText is [NewID] of parts that are strings: the same id for the same bytes, and no
 // copy of them.
 func NewIDText(format string, parts ...string) ID {
-	size := len(format)
+	size, longest := len(format), len(format)
 	for _, p := range parts {
-		size += len(p) + binary.MaxVarintLen64
+		size, longest = size+len(p), max(longest, len(p))
 	}
-	if size <= 240 { // the memory is made empty first, which for short parts takes longer than all else
+	// Lengths below 128 are one byte. The memory is made empty first, which for short parts takes
+	// longer than all else.
+	if n := size + len(parts) + 1; n <= 256 && longest < 128 {
 		var stack [256]byte
-		return idOf(stack[:0], format, parts)
+		stack[0] = byte(len(format))
+		at := 1 + copy(stack[1:], format)
+		for _, p := range parts {
+			stack[at] = byte(len(p))
+			at++
+			at += copy(stack[at:], p)
+		}
+		sum := sha256.Sum256(stack[:n])
+		return ID(sum[:16])
 	}
 	var stack [1024]byte
 	return idOf(stack[:0], format, parts)

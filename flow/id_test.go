@@ -163,3 +163,21 @@ func TestCommunityID(t *testing.T) {
 		t.Error("SetCommunityID replaced the id that the source gave")
 	}
 }
+
+// However long the parts are, their bytes are those of NewID.
+func TestTheIDOfTextsIsThatOfTheirBytes(t *testing.T) {
+	long := strings.Repeat("x", 2000)
+	for n := range 300 {
+		for _, parts := range [][]string{{long[:n]}, {long[:n], long[:127]}, {"", long[:n/2], long[:n%129], "y"}, {long[:10*n/2]}} {
+			var raw [][]byte
+			for _, p := range parts {
+				raw = append(raw, []byte(p))
+			}
+			for _, format := range []string{"f", long[:127], long[:128]} {
+				if flow.NewIDText(format, parts...) != flow.NewID(format, raw...) {
+					t.Fatalf("a format of %d bytes and parts of %d: two ids", len(format), n)
+				}
+			}
+		}
+	}
+}

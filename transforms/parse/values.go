@@ -97,6 +97,19 @@ func count(name, text string) (flow.Int, error) { return integer(name, text, mat
 
 func port(name, text string) (flow.Int, error) { return integer(name, text, 65535) }
 
+// setCount is count into its place.
+func setCount(to *flow.Int, name, text string) error {
+	if v, ok, inRange := parseInt(text); ok && inRange && v >= 0 {
+		to.V, to.OK = v, true
+		return nil
+	}
+	n, err := count(name, text)
+	if err == nil {
+		*to = n
+	}
+	return err
+}
+
 // portless takes a port away from a record whose protocol has none: exporters write zeros there.
 // What is no zero is kept as an extension.
 func portless(ext *extension.List, name string, p *flow.Int) {

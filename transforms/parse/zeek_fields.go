@@ -115,9 +115,9 @@ func (z *zeekRecord) set(f zeekField, name, text string) (err error) {
 			z.duration = flow.N(ns)
 		}
 	case zeekOrigBytes:
-		r.Source.PayloadBytes, err = count(name, text)
+		err = setCount(&r.Source.PayloadBytes, name, text)
 	case zeekRespBytes:
-		r.Destination.PayloadBytes, err = count(name, text)
+		err = setCount(&r.Destination.PayloadBytes, name, text)
 	case zeekConnState:
 		r.ConnectionState = text
 	case zeekLocalOrig:
@@ -125,17 +125,17 @@ func (z *zeekRecord) set(f zeekField, name, text string) (err error) {
 	case zeekLocalResp:
 		z.local[1], err = zeekBool(name, text)
 	case zeekMissedBytes:
-		r.MissedBytes, err = count(name, text)
+		err = setCount(&r.MissedBytes, name, text)
 	case zeekHistory:
 		r.History = text
 	case zeekOrigPkts:
-		r.Source.Packets, err = count(name, text)
+		err = setCount(&r.Source.Packets, name, text)
 	case zeekRespPkts:
-		r.Destination.Packets, err = count(name, text)
+		err = setCount(&r.Destination.Packets, name, text)
 	case zeekOrigIPBytes:
-		r.Source.Bytes, err = count(name, text)
+		err = setCount(&r.Source.Bytes, name, text)
 	case zeekRespIPBytes:
-		r.Destination.Bytes, err = count(name, text)
+		err = setCount(&r.Destination.Bytes, name, text)
 	case zeekIPProto:
 		z.ipProto, err = integer(name, text, 255)
 	case zeekOrigMAC:
