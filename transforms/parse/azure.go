@@ -2,6 +2,7 @@ package parse
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/flowbeam/flowbeam/flow"
@@ -22,11 +23,13 @@ type azureDecoder struct {
 	layout azureLayout
 	object jsonObject
 	ext    extension.List
-	e      azureEntry       // the one that is read
-	shared []flow.Extension // of the entry's members
-	ids    flow.IDPrefix    // of the group that is read
-	mac    string           // of the group that is read
-	parts  []azurePart      // of the last unit
+	e      azureEntry         // the one that is read
+	shared []flow.Extension   // of the entry's members
+	lists  [][]flow.Extension // that records of the entry have: these, and those of their tuple
+	own    []flow.Extension   // a tuple's
+	ids    flow.IDPrefix      // of the group that is read
+	mac    string             // of the group that is read
+	parts  []azurePart        // of the last unit
 	buf    []byte
 }
 
@@ -134,7 +137,7 @@ func (d *azureDecoder) entry(at int32, entry []jsonMember, cut int, u *Unit) err
 			d.object.keep(m, cut, &d.ext)
 		}
 	}
-	d.shared = append(d.shared[:0], d.ext.Current()...)
+	d.shared, d.lists = append(d.shared[:0], d.ext.Current()...), d.lists[:0]
 	d.ext.Drop()
 	e.macText = azureMAC(e.mac)
 	e.place()
@@ -192,7 +195,6 @@ func (d *azureDecoder) tuple(g azureGroup, p azurePart, u *Unit) {
 		return
 	}
 	r, e := u.Next(), &d.e
-	d.ext.AddAll(d.shared)
 	if err := d.layout.tuple(m.text, r, &d.ext); err != nil {
 		d.ext.Drop()
 		d.parts = append(d.parts, p)
@@ -222,8 +224,32 @@ func (d *azureDecoder) tuple(g azureGroup, p azurePart, u *Unit) {
 	r.Observed, r.Rule, r.Exporter.Name = e.observed, g.rule, e.resource
 	c := &r.Cloud
 	c.Provider, c.Account, c.Network, c.Subnetwork = "azure", e.account, e.network, e.subnet
-	r.Extensions = d.ext.Take()
+	r.Extensions = d.extensions()
 }
+
+// extensions are the entry's and the tuple's. Tuples of an entry differ in few ways, and the records
+// of those that do not share them: nobody changes those of a record in their place.
+func (d *azureDecoder) extensions() []flow.Extension {
+	defer d.ext.Drop()
+	for _, l := range d.lists {
+		if slices.Equal(d.ext.Current(), l[len(d.shared):]) {
+			return l
+		}
+	}
+	d.own = append(d.own[:0], d.ext.Current()...)
+	d.ext.Drop()
+	d.ext.AddAll(d.shared)
+	d.ext.AddAll(d.own)
+	l := d.ext.Take()
+	if len(d.lists) < azureLists {
+		d.lists = append(d.lists, l)
+	}
+	return l
+}
+
+// azureLists bounds the lists of an entry that are looked through: states, and with or without
+// encryption.
+const azureLists = 8
 
 // place reads the parts of the resource's path that the record has columns for. Azure writes
 // its names in any case.

@@ -110,6 +110,19 @@ func setCount(to *flow.Int, name, text string) error {
 	return err
 }
 
+// setPort is port into its place.
+func setPort(to *flow.Int, name, text string) error {
+	if v, ok, inRange := parseInt(text); ok && inRange && uint64(v) <= 65535 {
+		to.V, to.OK = v, true
+		return nil
+	}
+	n, err := port(name, text)
+	if err == nil {
+		*to = n
+	}
+	return err
+}
+
 // portless takes a port away from a record whose protocol has none: exporters write zeros there.
 // What is no zero is kept as an extension.
 func portless(ext *extension.List, name string, p *flow.Int) {

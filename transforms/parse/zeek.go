@@ -98,15 +98,22 @@ func (d *zeekDecoder) columns(line string, z *zeekRecord) error {
 		return l.notUTF8(line)
 	}
 	escapes := strings.IndexByte(line, '\\') >= 0
-	d.fields = slices.Grow(d.fields[:0], len(l.columns))[:len(l.columns)]
-	n := splitText(line, l.separator, d.fields)
-	for i := range l.columns {
-		if n != len(l.columns) && i == min(n, len(l.columns))-1 {
+	columns := l.columns
+	d.fields = slices.Grow(d.fields[:0], len(columns))[:len(columns)]
+	fields := d.fields[:len(columns)]
+	n := splitText(line, l.separator, fields)
+	right := len(columns)
+	if n != right {
+		right = min(n, right) - 1
+	}
+	mark := l.mark
+	for i, text := range fields {
+		if i == right {
 			return l.wrongCount(line) // if what is there is right
 		}
-		c, text := &l.columns[i], d.fields[i]
-		if len(text) == 1 && l.mark != 0 {
-			if text[0] == l.mark {
+		c := &columns[i]
+		if len(text) == 1 && mark != 0 {
+			if text[0] == mark {
 				continue
 			}
 		} else if text == l.unset || text == l.empty {

@@ -101,9 +101,9 @@ func (z *zeekRecord) set(f zeekField, name, text string) (err error) {
 	case zeekRespH:
 		err = setAddress(&r.Destination.IP, name, text)
 	case zeekOrigP:
-		z.origP, err = port(name, text)
+		err = setPort(&z.origP, name, text)
 	case zeekRespP:
-		z.respP, err = port(name, text)
+		err = setPort(&z.respP, name, text)
 	case zeekProto:
 		z.proto = text
 	case zeekService:
