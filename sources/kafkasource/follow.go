@@ -110,7 +110,7 @@ func (b *bundle) goBack(ctx context.Context, f *following, at int64) (progress, 
 	case err != nil:
 		return ended, fmt.Errorf("kafkasource: %s: %w", b.p.key(), err)
 	case from >= at: // there is nothing
-		f.known, f.next = true, at
+		f.known, f.looking, f.next = true, false, at
 		if f.back != none {
 			f.back = none
 			b.consumer.rewind(b.queue, at)
