@@ -75,10 +75,12 @@ func (r *Reader) longer() int64 {
 	}
 }
 
-// Int reads an int.
+// Int reads an int, which has at most five bytes: a longer form of the same number is none, as for
+// Java's reader.
 func (r *Reader) Int() int64 {
+	at := r.i
 	v := r.Long()
-	if v != int64(int32(v)) {
+	if v != int64(int32(v)) || r.i-at > 5 {
 		r.fail("an int has more than 32 bits")
 		return 0
 	}
@@ -150,7 +152,7 @@ func (r *Reader) Boolean() bool {
 
 // Branch reads which branch of a union follows; nil after an error.
 func (r *Reader) Branch(n *Node) *Node {
-	i := r.Long()
+	i := r.Int()
 	if r.err == nil && (i < 0 || i >= int64(len(n.Branches))) {
 		r.fail("branch %d of a union of %d", i, len(n.Branches))
 	}
@@ -162,7 +164,7 @@ func (r *Reader) Branch(n *Node) *Node {
 
 // Symbol reads a value of an enum.
 func (r *Reader) Symbol(n *Node) string {
-	i := r.Long()
+	i := r.Int()
 	if r.err == nil && (i < 0 || i >= int64(len(n.Symbols))) {
 		r.fail("symbol %d of an enum of %d", i, len(n.Symbols))
 	}
