@@ -74,6 +74,7 @@ type begun struct {
 	how    compression
 }
 
+// begin opens the file, and what it is compressed with, and reads its first bytes.
 func (p *part) begin(ctx context.Context) (b begun, err error) {
 	stored, err := p.source(ctx, 0)
 	if err != nil {

@@ -89,8 +89,9 @@ func Read(s beam.Scope, globs []string, opts ...Option) (raw, failures, counts b
 }
 
 // Check says whether each glob matches a file that is there now, and where [Format] declares
-// a format, and [Header] no header, whether the first of its files looks like that and not like another one; as one error for all that is wrong. A
-// launcher calls it before the job starts.
+// a format, and [Header] no header, whether the first of its files looks like that and not
+// like another one; as one error for all that is wrong. A launcher calls it before the job
+// starts.
 func Check(globs []string, opts ...Option) error {
 	c, err := newConfig(opts)
 	if err != nil {

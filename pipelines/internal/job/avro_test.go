@@ -15,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hamba/avro/v2"
 	"github.com/hamba/avro/v2/ocf"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/flowbeam/flowbeam/flow"
@@ -214,16 +213,6 @@ func TestCanopusInAvroIsWhatItsLinesAre(t *testing.T) {
 // probeTopic is a topic of data in Confluent's wire format, by the schema of id 7, and other messages.
 func probeTopic(t *testing.T, data []string, others ...string) *Options {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "flows"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	client, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.DefaultProduceTopic("flows"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
 	var messages []*kgo.Record
 	for _, d := range data {
 		messages = append(messages, kgo.SliceRecord(avrodata.AppendConfluent(nil, 7, d)))
@@ -231,10 +220,7 @@ func probeTopic(t *testing.T, data []string, others ...string) *Options {
 	for _, m := range others {
 		messages = append(messages, kgo.StringRecord(m))
 	}
-	if err := client.ProduceSync(t.Context(), messages...).FirstErr(); err != nil {
-		t.Fatal(err)
-	}
-	o := kafkaOptions(t, c.ListenAddrs())
+	o := kafkaOptions(t, flowsTopic(t, messages...).ListenAddrs())
 	o.DataCenter, o.Stop = "", "latest"
 	return o
 }

@@ -33,8 +33,8 @@ var (
 	data300     = []byte{1, 44, 0, 21, 10, 0, 0, 1, 192, 0, 2, 1, 0, 0, 1, 0, 17, 0, 0, 0x20, 0}
 )
 
-// datagramTopic has the messages, a second apart until now.
-func datagramTopic(t *testing.T, now time.Time, messages ...*kgo.Record) *kfake.Cluster {
+// flowsTopic is a Kafka in this process whose one topic has the messages.
+func flowsTopic(t *testing.T, messages ...*kgo.Record) *kfake.Cluster {
 	t.Helper()
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "flows"))
 	if err != nil {
@@ -46,11 +46,8 @@ func datagramTopic(t *testing.T, now time.Time, messages ...*kgo.Record) *kfake.
 		t.Fatal(err)
 	}
 	defer client.Close()
-	for i, m := range messages {
-		m.Timestamp = now.Add(time.Duration(i-len(messages)) * time.Second)
-		if err := client.ProduceSync(t.Context(), m).FirstErr(); err != nil {
-			t.Fatal(i, err)
-		}
+	if err := client.ProduceSync(t.Context(), messages...).FirstErr(); err != nil {
+		t.Fatal(err)
 	}
 	return c
 }
@@ -65,11 +62,15 @@ func TestDatagramsOfATopic(t *testing.T) {
 	}
 	other := bare(9, data300...)
 	other.Key = []byte("192.0.2.252") // of whom no template is known
-	c := datagramTopic(t, now,
+	messages := []*kgo.Record{
 		&kgo.Record{Value: enveloped}, &kgo.Record{Value: enveloped}, // delivered again
 		bare(2, data300...), bare(3, whole...), // the template is behind its data
 		bare(4, data300...), other,
-	)
+	}
+	for i, m := range messages { // a second apart until now
+		m.Timestamp = now.Add(time.Duration(i-len(messages)) * time.Second)
+	}
+	c := flowsTopic(t, messages...)
 	o := kafkaOptions(t, c.ListenAddrs())
 	o.Format, o.DataCenter, o.Stop = "datagram", "fra", "latest"
 	s := run(t, flows(), o)
