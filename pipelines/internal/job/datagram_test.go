@@ -63,7 +63,7 @@ func TestDatagramsOfATopic(t *testing.T) {
 	other := bare(9, data300...)
 	other.Key = []byte("192.0.2.252") // of whom no template is known
 	messages := []*kgo.Record{
-		&kgo.Record{Value: enveloped}, &kgo.Record{Value: enveloped}, // delivered again
+		{Value: enveloped}, {Value: enveloped}, // delivered again
 		bare(2, data300...), bare(3, whole...), // the template is behind its data
 		bare(4, data300...), other,
 	}
