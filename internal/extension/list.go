@@ -17,6 +17,12 @@ func (l *List) Add(e flow.Extension) {
 	x.Name, x.Text, x.Kind = e.Name, e.Text, e.Kind // smaller than copying all at once
 }
 
+// Put is Add of an extension in its parts, which are quicker to hand over than the whole.
+func (l *List) Put(name, text string, kind flow.ExtensionKind) {
+	x := l.next()
+	x.Name, x.Text, x.Kind = name, text, kind
+}
+
 // next adds an empty one.
 func (l *List) next() *flow.Extension {
 	if l.n == len(l.list) {

@@ -68,8 +68,8 @@ var transformGuards = []guard{
 		name: "parse/golden-ids",
 		why:  "a long connection that is logged again is taken for a duplicate",
 		file: "transforms/parse/zeek_fields.go",
-		old:  "z.uid, z.tsText, z.durationText)",
-		new:  "z.uid, z.tsText)",
+		old:  "v[zeekUID], v[zeekTS], v[zeekDuration])",
+		new:  "v[zeekUID], v[zeekTS])",
 		test: "TestRecordIDsAreGolden",
 	}, {
 		name: "parse/suricata-directions",
@@ -166,7 +166,7 @@ var transformGuards = []guard{
 		name: "parse/azure-no-statistics",
 		why:  "flows that Azure did not count are counted as flows of nothing",
 		file: "transforms/parse/azure.go",
-		old:  "if n.V == 0 && state != \"C\" && state != \"E\" {",
+		old:  "if to.V == 0 && state != \"C\" && state != \"E\" {",
 		new:  "if false {",
 		test: "TestVNetStatesWithoutCounters",
 	}, {

@@ -54,7 +54,7 @@ func init() {
 // Source: https://openargus.org (man ra, man argus)
 type argusDecoder struct {
 	layout *delimited
-	fields []string
+	cells  cells
 	ext    extension.List
 }
 
@@ -122,8 +122,7 @@ func (d *argusDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 	if header, err := d.layout.isHeader(line, argusNames); header {
 		return Skip, err
 	}
-	var err error
-	if d.fields, err = d.layout.split(line, d.fields[:0]); err != nil {
+	if err := d.layout.split(line, &d.cells); err != nil {
 		return Parsed, err
 	}
 	a := argusRow{r: r}
@@ -147,7 +146,7 @@ func (d *argusDecoder) columns(a *argusRow) (err error) {
 	r := a.r
 	for i := range d.layout.columns {
 		c := &d.layout.columns[i]
-		text := trimSpaces(d.fields[i])
+		text := trimSpaces(d.cells.at(i))
 		if text == "" {
 			continue
 		}
@@ -174,29 +173,29 @@ func (d *argusDecoder) columns(a *argusRow) (err error) {
 		case argusState:
 			r.ConnectionState = text
 		case argusSourceTOS:
-			r.TypeOfService, err = integer(c.name, text, 255)
+			err = setInteger(&r.TypeOfService, c.name, text, 255)
 		case argusPackets:
-			a.packets, err = count(c.name, text)
+			err = setCount(&a.packets, c.name, text)
 		case argusBytes:
-			a.bytes, err = count(c.name, text)
+			err = setCount(&a.bytes, c.name, text)
 		case argusSourcePackets:
-			r.Source.Packets, err = count(c.name, text)
+			err = setCount(&r.Source.Packets, c.name, text)
 		case argusDestinationPackets:
-			r.Destination.Packets, err = count(c.name, text)
+			err = setCount(&r.Destination.Packets, c.name, text)
 		case argusSourceBytes:
-			r.Source.Bytes, err = count(c.name, text)
+			err = setCount(&r.Source.Bytes, c.name, text)
 		case argusDestinationBytes:
-			r.Destination.Bytes, err = count(c.name, text)
+			err = setCount(&r.Destination.Bytes, c.name, text)
 		case argusSourceMAC:
 			r.Source.MAC = text
 		case argusDestinationMAC:
 			r.Destination.MAC = text
 		case argusSourcePayload:
-			r.Source.PayloadBytes, err = count(c.name, text)
+			err = setCount(&r.Source.PayloadBytes, c.name, text)
 		case argusDestinationPayload:
-			r.Destination.PayloadBytes, err = count(c.name, text)
+			err = setCount(&r.Destination.PayloadBytes, c.name, text)
 		case argusVLAN:
-			r.VLAN, err = integer(c.name, text, 4095)
+			err = setInteger(&r.VLAN, c.name, text, 4095)
 		case argusSensor:
 			r.Exporter.Name = text
 		case argusDirection:
@@ -372,7 +371,8 @@ func argusNumber(name, text string) (n flow.Int, digits int, err error) {
 
 // address reads an IP address, a MAC address or a host name.
 func (d *argusDecoder) address(e *flow.Endpoint, name, text string) error {
-	if setIPv4(&e.IP, text) {
+	if v, ok := ipv4(text); ok {
+		setIPv4(&e.IP, v)
 		return nil
 	}
 	ip, err := flow.ParseIP(text)

@@ -2,7 +2,6 @@ package parse
 
 import (
 	"math"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"unicode/utf8"
@@ -59,7 +58,7 @@ func init() {
 // https://docs.aws.amazon.com/vpc/latest/tgw/tgw-flow-logs.html
 type awsDecoder struct {
 	layout *awsLayout
-	fields []string
+	cells  cells
 	object jsonObject
 	ext    extension.List
 }
@@ -180,9 +179,6 @@ func (d *awsDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 		}
 		return Skip, nil
 	}
-	if !utf8.ValidString(line) {
-		return Parsed, flow.Reject(flow.ReasonEncoding, "not UTF-8")
-	}
 	a := awsRow{r: r}
 	if err := d.columns(line, &a); err != nil {
 		d.ext.Drop()
@@ -212,13 +208,16 @@ func (d *awsDecoder) message(line string) (string, error) {
 
 func (d *awsDecoder) columns(line string, a *awsRow) error {
 	l := d.layout.of(line)
-	d.fields = slices.Grow(d.fields[:0], len(l.columns))[:len(l.columns)]
-	n := splitText(line, ' ', d.fields)
+	d.cells.cut(line, ' ', len(l.columns))
+	n := d.cells.n
+	if !d.cells.ascii && !utf8.ValidString(line) {
+		return flow.Reject(flow.ReasonEncoding, "not UTF-8")
+	}
 	for i := range l.columns {
 		if n != len(l.columns) && i == min(n, len(l.columns))-1 {
 			return l.wrongCount(line) // if what is there is right
 		}
-		c, text := &l.columns[i], d.fields[i]
+		c, text := &l.columns[i], d.cells.at(i)
 		if i == 0 && l.assumed && text != "2" && l != awsGatewayLayout {
 			return l.wrongCount(line)
 		}
@@ -299,15 +298,15 @@ func (a *awsRow) set(f awsField, name, text string) (err error) {
 	case awsDestination:
 		err = setAddress(&r.Destination.IP, name, text)
 	case awsSourcePort:
-		r.Source.Port, err = port(name, text)
+		err = setPort(&r.Source.Port, name, text)
 	case awsDestinationPort:
-		r.Destination.Port, err = port(name, text)
+		err = setPort(&r.Destination.Port, name, text)
 	case awsProtocol:
-		r.Protocol, err = integer(name, text, 255)
+		err = setInteger(&r.Protocol, name, text, 255)
 	case awsPackets:
-		r.Source.Packets, err = count(name, text)
+		err = setCount(&r.Source.Packets, name, text)
 	case awsBytes:
-		r.Source.Bytes, err = count(name, text)
+		err = setCount(&r.Source.Bytes, name, text)
 	case awsStart:
 		r.Start, err = epochSeconds(name, text)
 	case awsEnd:
@@ -330,7 +329,7 @@ func (a *awsRow) set(f awsField, name, text string) (err error) {
 	case awsInstance:
 		r.Cloud.Instance = text
 	case awsTCPFlags:
-		r.TCPFlags, err = integer(name, text, 65535)
+		err = setInteger(&r.TCPFlags, name, text, 65535)
 	case awsPktSource:
 		err = setAddress(&a.pktSource, name, text)
 	case awsPktDestination:

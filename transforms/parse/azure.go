@@ -29,9 +29,13 @@ type azureDecoder struct {
 	own    []flow.Extension   // a tuple's
 	ids    flow.IDPrefix      // of the group that is read
 	mac    string             // of the group that is read
+	cells  cells              // of the tuple that is read
 	parts  []azurePart        // of the last unit
 	buf    []byte
 }
+
+// azureValues is how many values a tuple has; version 1 of the NSG log has the first eight.
+const azureValues = 13
 
 type azureLayout interface {
 	// flows is the array of groups in an entry.
@@ -41,8 +45,8 @@ type azureLayout interface {
 	group(element []jsonMember) (*jsonMember, azureGroup, error)
 	// within is g with what such an object says of its tuples.
 	within(object []jsonMember, g azureGroup) azureGroup
-	// tuple reads one.
-	tuple(text string, r *flow.Record, ext *extension.List) error
+	// tuple reads one, of at most azureValues values.
+	tuple(v *cells, r *flow.Record, ext *extension.List) error
 	// taken says whether a member of the entry has a place in the record.
 	taken(name string) bool
 	resource() string // the name of the member that has the resource
@@ -195,7 +199,8 @@ func (d *azureDecoder) tuple(g azureGroup, p azurePart, u *Unit) {
 		return
 	}
 	r, e := u.Next(), &d.e
-	if err := d.layout.tuple(m.text, r, &d.ext); err != nil {
+	d.cells.cut(m.text, ',', azureValues)
+	if err := d.layout.tuple(&d.cells, r, &d.ext); err != nil {
 		d.ext.Drop()
 		d.parts = append(d.parts, p)
 		u.RefuseLast(d.Part(len(d.parts)-1), err)
@@ -305,33 +310,33 @@ func azureMAC(text string) string {
 
 // azureEnds reads addresses, ports and direction, which both logs have in one order from
 // the second value on.
-func azureEnds(r *flow.Record, v *[13]string, ext *extension.List, protocol func(text string) (flow.Int, error)) (err error) {
-	if err = setAddress(&r.Source.IP, "source IP", v[1]); err != nil {
+func azureEnds(r *flow.Record, v *cells, ext *extension.List, protocol func(text string) (flow.Int, error)) (err error) {
+	if err = setAddress(&r.Source.IP, "source IP", v.at(1)); err != nil {
 		return err
 	}
-	if err = setAddress(&r.Destination.IP, "destination IP", v[2]); err != nil {
+	if err = setAddress(&r.Destination.IP, "destination IP", v.at(2)); err != nil {
 		return err
 	}
-	if r.Protocol, err = protocol(v[5]); err != nil {
+	if r.Protocol, err = protocol(v.at(5)); err != nil {
 		return err
 	}
-	if r.Source.Port, err = port("source port", v[3]); err != nil {
+	if err = setPort(&r.Source.Port, "source port", v.at(3)); err != nil {
 		return err
 	}
-	if r.Destination.Port, err = port("destination port", v[4]); err != nil {
+	if err = setPort(&r.Destination.Port, "destination port", v.at(4)); err != nil {
 		return err
 	}
 	if !hasPorts(r.Protocol.V) {
 		portless(ext, "source_port", &r.Source.Port)
 		portless(ext, "destination_port", &r.Destination.Port)
 	}
-	switch v[6] {
+	switch direction := v.at(6); direction {
 	case "I":
 		r.Direction = "ingress"
 	case "O":
 		r.Direction = "egress"
 	default:
-		return flow.Reject(flow.ReasonValue, "direction: %s is neither I nor O", quoted(v[6]))
+		return flow.Reject(flow.ReasonValue, "direction: %s is neither I nor O", quoted(direction))
 	}
 	return nil
 }
@@ -339,7 +344,7 @@ func azureEnds(r *flow.Record, v *[13]string, ext *extension.List, protocol func
 // azureState reads the state, what its time means and the four counters. state is B (begin),
 // C (continuing), E (end), D (denied) or "" (version 1 has none). Only C and E count, since
 // the update before: what B and D write, zeros or nothing, says nothing.
-func azureState(r *flow.Record, state string, at flow.Time, counters []string) error {
+func azureState(r *flow.Record, state string, at flow.Time, v *cells) error {
 	r.EventTime = at
 	switch state {
 	case "C", "E":
@@ -350,17 +355,16 @@ func azureState(r *flow.Record, state string, at flow.Time, counters []string) e
 		return flow.Reject(flow.ReasonValue, "flow state: %s is none of B, C, E and D", quoted(state))
 	}
 	for i, to := range [...]*flow.Int{&r.Source.Packets, &r.Source.Bytes, &r.Destination.Packets, &r.Destination.Bytes} {
-		if i >= len(counters) || counters[i] == "" {
+		if 9+i >= v.n || v.at(9+i) == "" {
 			continue
 		}
-		n, err := count(azureCounters[i], counters[i])
-		if err != nil {
+		if err := setCount(to, azureCounters[i], v.at(9+i)); err != nil {
 			return err
 		}
-		if n.V == 0 && state != "C" && state != "E" {
+		if to.V == 0 && state != "C" && state != "E" {
+			*to = flow.Int{}
 			continue
 		}
-		*to = n
 		r.CounterSemantics, r.ByteLayer = "since_last", "ip"
 	}
 	return nil

@@ -55,31 +55,33 @@ func (nsgLayout) within(object []jsonMember, g azureGroup) azureGroup {
 	return g
 }
 
-func (nsgLayout) tuple(text string, r *flow.Record, ext *extension.List) error {
-	var v [13]string
-	n := splitText(text, ',', v[:])
-	if n != len(v) && n != 8 {
-		return flow.Reject(flow.ReasonSyntax, "flowTuples: %d values, want 8 (version 1) or %d (version 2)", n, len(v))
+func (nsgLayout) tuple(v *cells, r *flow.Record, ext *extension.List) error {
+	if v.n != azureValues && v.n != 8 {
+		return flow.Reject(flow.ReasonSyntax, "flowTuples: %d values, want 8 (version 1) or %d (version 2)", v.n, azureValues)
 	}
-	at, err := nanoseconds("time", v[0], seconds)
+	at, err := nanoseconds("time", v.at(0), seconds)
 	if err != nil {
 		return err
 	}
-	if err := azureEnds(r, &v, ext, nsgProtocol); err != nil {
+	if err := azureEnds(r, v, ext, nsgProtocol); err != nil {
 		return err
 	}
-	switch v[7] {
+	switch decision := v.at(7); decision {
 	case "A":
 		r.Action = "accept"
 	case "D":
 		r.Action = "drop"
 	default:
-		return flow.Reject(flow.ReasonValue, "decision: %s is neither A nor D", quoted(v[7]))
+		return flow.Reject(flow.ReasonValue, "decision: %s is neither A nor D", quoted(decision))
 	}
-	if v[8] != "" {
-		ext.Add(flow.Ext("flow_state", v[8]))
+	state := "" // which version 1 has not
+	if v.n > 8 {
+		state = v.at(8)
 	}
-	return azureState(r, v[8], flow.Time(at), v[9:])
+	if state != "" {
+		ext.Add(flow.Ext("flow_state", state))
+	}
+	return azureState(r, state, flow.Time(at), v)
 }
 
 func nsgProtocol(text string) (flow.Int, error) {

@@ -57,30 +57,30 @@ func (vnetLayout) within(object []jsonMember, g azureGroup) azureGroup {
 	return g
 }
 
-func (vnetLayout) tuple(text string, r *flow.Record, ext *extension.List) error {
-	var v [13]string
-	if n := splitText(text, ',', v[:]); n != len(v) {
-		return flow.Reject(flow.ReasonSyntax, "flowTuples: %d values, want %d", n, len(v))
+func (vnetLayout) tuple(v *cells, r *flow.Record, ext *extension.List) error {
+	if v.n != azureValues {
+		return flow.Reject(flow.ReasonSyntax, "flowTuples: %d values, want %d", v.n, azureValues)
 	}
-	at, err := nanoseconds("time", v[0], milliseconds)
+	at, err := nanoseconds("time", v.at(0), milliseconds)
 	if err != nil {
 		return err
 	}
-	if err := azureEnds(r, &v, ext, vnetProtocol); err != nil {
+	if err := azureEnds(r, v, ext, vnetProtocol); err != nil {
 		return err
 	}
-	if v[7] == "" {
+	state := v.at(7)
+	if state == "" {
 		return flow.Reject(flow.ReasonValue, "flow state: empty")
 	}
-	if err := azureState(r, v[7], flow.Time(at), v[9:]); err != nil {
+	if err := azureState(r, state, flow.Time(at), v); err != nil {
 		return err
 	}
-	if r.Action = "accept"; v[7] == "D" {
+	if r.Action = "accept"; state == "D" {
 		r.Action = "drop"
 	}
-	ext.Add(flow.Ext("flow_state", v[7]))
-	if v[8] != "" {
-		ext.Add(flow.Ext("flow_encryption", v[8]))
+	ext.Add(flow.Ext("flow_state", state))
+	if encryption := v.at(8); encryption != "" {
+		ext.Add(flow.Ext("flow_encryption", encryption))
 	}
 	return nil
 }

@@ -78,11 +78,11 @@ func (d *canopusDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 			}
 		case "download_bytes":
 			if err = m.wantNumber(); err == nil {
-				r.Destination.Bytes, err = count(m.name, m.text)
+				err = setCount(&r.Destination.Bytes, m.name, m.text)
 			}
 		case "upload_bytes":
 			if err = m.wantNumber(); err == nil {
-				r.Source.Bytes, err = count(m.name, m.text)
+				err = setCount(&r.Source.Bytes, m.name, m.text)
 			}
 		case "internal_rtt":
 			r.RTTInternal, err = m.roundTrip()
@@ -105,9 +105,7 @@ func (d *canopusDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 				r.Tenant = m.text
 			}
 		default:
-			if e, ok := m.extension(); ok {
-				d.ext.Add(e)
-			}
+			m.keep(&d.ext)
 		}
 		if err != nil {
 			d.ext.Drop()

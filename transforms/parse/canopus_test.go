@@ -205,8 +205,8 @@ func (o *canopusOracle) record() (r flow.Record, ok bool) {
 			if m.kind == '"' {
 				_ = json.Unmarshal(v, &m.text)
 			}
-			if e, ok := m.extension(); ok {
-				r.Extensions = append(r.Extensions, e)
+			if m.kind != 'n' {
+				r.Extensions = append(r.Extensions, flow.Extension{Name: m.name, Text: m.text, Kind: m.extensionKind()})
 			}
 		}
 	}

@@ -1,7 +1,6 @@
 package parse
 
 import (
-	"slices"
 	"strings"
 	"sync/atomic"
 	"unicode/utf8"
@@ -87,17 +86,16 @@ func (l *delimited) has(field int8) bool {
 
 // split cuts a line into as many fields as there are columns. A separator that the line
 // ends with is let pass.
-func (l *delimited) split(line string, fields []string) ([]string, error) {
-	if !utf8.ValidString(line) {
-		return nil, flow.Reject(flow.ReasonEncoding, "not UTF-8")
-	}
+func (l *delimited) split(line string, to *cells) error {
 	want := len(l.columns)
-	fields = slices.Grow(fields[:0], want)[:want]
-	n := splitText(line, l.separator, fields)
-	if n != want && (n != want+1 || line[len(line)-1] != l.separator) {
-		return nil, l.wrongCount(line)
+	to.cut(line, l.separator, want)
+	if !to.ascii && !utf8.ValidString(line) {
+		return flow.Reject(flow.ReasonEncoding, "not UTF-8")
 	}
-	return fields, nil
+	if to.n != want && (to.n != want+1 || line[len(line)-1] != l.separator) {
+		return l.wrongCount(line)
+	}
+	return nil
 }
 
 func (l *delimited) wrongCount(line string) error {

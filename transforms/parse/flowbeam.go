@@ -73,11 +73,8 @@ func (d *flowbeamDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 func (d *flowbeamDecoder) extensions(m *jsonMember) []flow.Extension {
 	in := d.object.of(m)
 	for i := range in {
-		e, ok := in[i].extension()
-		if !ok {
-			e.Kind = flow.ExtString // null, as its text
-		}
-		d.ext.Add(e)
+		m := &in[i]
+		d.ext.Put(m.name, m.text, m.extensionKind()) // null as its text
 	}
 	return d.ext.Take()
 }

@@ -196,11 +196,11 @@ func (d *gcpDecoder) connection(g *gcpRow, connection *jsonMember) error {
 		case "dest_ip":
 			err = setAddress(&r.Destination.IP, m.name, m.text)
 		case "src_port":
-			r.Source.Port, err = port(m.name, m.text)
+			err = setPort(&r.Source.Port, m.name, m.text)
 		case "dest_port":
-			r.Destination.Port, err = port(m.name, m.text)
+			err = setPort(&r.Destination.Port, m.name, m.text)
 		case "protocol":
-			r.Protocol, err = integer(m.name, m.text, 255)
+			err = setInteger(&r.Protocol, m.name, m.text, 255)
 		default:
 			d.object.keep(m, payloadPath, &d.ext)
 		}
@@ -216,9 +216,9 @@ func (d *gcpDecoder) payload(g *gcpRow, m *jsonMember) (err error) {
 	switch m.name {
 	case "reporter":
 	case "bytes_sent":
-		r.Source.Bytes, err = count(m.name, m.text)
+		err = setCount(&r.Source.Bytes, m.name, m.text)
 	case "packets_sent":
-		r.Source.Packets, err = count(m.name, m.text)
+		err = setCount(&r.Source.Packets, m.name, m.text)
 	case "rtt_msec":
 		var ns int64
 		ns, err = nanoseconds(m.name, m.text, milliseconds)

@@ -63,9 +63,7 @@ func (d *goflow2Decoder) fill(g *goflow2Record) error {
 			return err
 		}
 		if keep {
-			if e, ok := m.extension(); ok {
-				d.ext.Add(e)
-			}
+			m.keep(&d.ext)
 		}
 	}
 	return nil

@@ -288,7 +288,7 @@ func badJSON(err error) error {
 func (o *jsonObject) of(m *jsonMember) []jsonMember { return o.inner[m.from:m.to] }
 
 // keep adds a member that the record has no field for: the members of an object by their path
-// below the object itself, with dots, all else as [jsonMember.extension] has it. The first cut
+// below the object itself, with dots, all else as [jsonMember.keep] has it. The first cut
 // bytes of the path are left out.
 func (o *jsonObject) keep(m *jsonMember, cut int, ext *extension.List) {
 	if m.kind == '{' {
@@ -298,9 +298,8 @@ func (o *jsonObject) keep(m *jsonMember, cut int, ext *extension.List) {
 		}
 		return
 	}
-	if e, ok := m.extension(); ok {
-		e.Name = o.names.path(m.id)[cut:]
-		ext.Add(e)
+	if m.kind != 'n' {
+		ext.Put(o.names.path(m.id)[cut:], m.text, m.extensionKind())
 	}
 }
 
@@ -356,21 +355,24 @@ func (o *jsonObject) has(m *jsonMember, of int) bool {
 	return of >= int(first.from)
 }
 
-// extension makes an extension of a member that the record has no field for. A null is
-// absent.
-func (m *jsonMember) extension() (flow.Extension, bool) {
-	e := flow.Extension{Name: m.name, Text: m.text}
-	switch m.kind {
-	case 'n':
-		return e, false
-	case 't', 'f':
-		e.Kind = flow.ExtBool
-	case '0':
-		if e.Kind = flow.ExtFloat; m.whole || isInteger(m.text) {
-			e.Kind = flow.ExtInt
-		}
+// keep makes an extension of a member that the record has no field for. A null is absent.
+func (m *jsonMember) keep(ext *extension.List) {
+	if m.kind != 'n' {
+		ext.Put(m.name, m.text, m.extensionKind())
 	}
-	return e, true
+}
+
+func (m *jsonMember) extensionKind() flow.ExtensionKind {
+	switch m.kind {
+	case 't', 'f':
+		return flow.ExtBool
+	case '0':
+		if m.whole || isInteger(m.text) {
+			return flow.ExtInt
+		}
+		return flow.ExtFloat
+	}
+	return flow.ExtString
 }
 
 func (m *jsonMember) wantString() error { return m.want('"', "a string") }

@@ -101,13 +101,13 @@ func (n *nfdumpRecord) set(f int8, name, text string) (keep bool, err error) {
 		err = setAddress(&r.Destination.IP, name, text)
 	case nfdumpSourcePort:
 		n.sourcePortName = name
-		r.Source.Port, err = port(name, text)
+		err = setPort(&r.Source.Port, name, text)
 	case nfdumpDestinationPort:
 		if typ, code, ok := strings.Cut(text, "."); ok {
 			return false, n.typeAndCode(name, typ, code)
 		}
 		n.destPortName = name
-		n.destPort, err = port(name, text)
+		err = setPort(&n.destPort, name, text)
 	case nfdumpProtocol:
 		v, ok := protocolNumber(text)
 		if ok {
@@ -117,15 +117,15 @@ func (n *nfdumpRecord) set(f int8, name, text string) (keep bool, err error) {
 	case nfdumpFlags:
 		r.TCPFlags, err = nfdumpTCPFlags(name, text)
 	case nfdumpSourceTOS:
-		r.TypeOfService, err = integer(name, text, 255)
+		err = setInteger(&r.TypeOfService, name, text, 255)
 	case nfdumpPackets:
-		r.Source.Packets, err = count(name, text)
+		err = setCount(&r.Source.Packets, name, text)
 	case nfdumpBytes:
-		r.Source.Bytes, err = count(name, text)
+		err = setCount(&r.Source.Bytes, name, text)
 	case nfdumpOutPackets:
-		r.Destination.Packets, err = count(name, text)
+		err = setCount(&r.Destination.Packets, name, text)
 	case nfdumpOutBytes:
-		r.Destination.Bytes, err = count(name, text)
+		err = setCount(&r.Destination.Bytes, name, text)
 	case nfdumpInput:
 		r.IngressInterface = notZero(text)
 	case nfdumpOutput:
@@ -158,10 +158,10 @@ func (n *nfdumpRecord) set(f int8, name, text string) (keep bool, err error) {
 		}
 	case nfdumpICMPType:
 		n.icmp = true
-		r.ICMPType, err = integer(name, text, 255)
+		err = setInteger(&r.ICMPType, name, text, 255)
 	case nfdumpICMPCode:
 		n.icmp = true
-		r.ICMPCode, err = integer(name, text, 255)
+		err = setInteger(&r.ICMPCode, name, text, 255)
 	case nfdumpSourceNAT:
 		if notZero(text) != "" {
 			err = setAddress(&r.Source.NATIP, name, text)
@@ -191,8 +191,8 @@ func (n *nfdumpRecord) set(f int8, name, text string) (keep bool, err error) {
 
 func (n *nfdumpRecord) typeAndCode(name, typ, code string) (err error) {
 	n.icmp = true
-	if n.r.ICMPType, err = integer(name, typ, 255); err == nil {
-		n.r.ICMPCode, err = integer(name, code, 255)
+	if err = setInteger(&n.r.ICMPType, name, typ, 255); err == nil {
+		err = setInteger(&n.r.ICMPCode, name, code, 255)
 	}
 	return err
 }

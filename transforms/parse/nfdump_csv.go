@@ -36,7 +36,7 @@ func init() {
 // cnt, which depends on what else was asked for.
 type nfdumpDecoder struct {
 	layout *delimited
-	fields []string
+	cells  cells
 	ext    extension.List
 }
 
@@ -71,8 +71,7 @@ func (d *nfdumpDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 	if header, err := d.layout.isHeader(line, nfdumpNames); header {
 		return Skip, err
 	}
-	var err error
-	if d.fields, err = d.layout.split(line, d.fields[:0]); err != nil {
+	if err := d.layout.split(line, &d.cells); err != nil {
 		if isNfdumpTotals(line) {
 			return Skip, nil
 		}
@@ -90,13 +89,13 @@ func (d *nfdumpDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 	if n.duration.OK && n.duration != r.Duration() {
 		for i := range d.layout.columns {
 			if c := &d.layout.columns[i]; c.field == nfdumpDuration {
-				d.ext.Add(extensionOf(c.name, trimSpaces(d.fields[i])))
+				d.ext.Add(extensionOf(c.name, trimSpaces(d.cells.at(i))))
 			}
 		}
 	}
 	r.Extensions = d.ext.Take()
 	if d.layout.columns[0].field == nfdumpCount {
-		r.ID = flow.NewIDText(r.Format, trim(line[len(d.fields[0])+1:]))
+		r.ID = flow.NewIDText(r.Format, trim(line[len(d.cells.at(0))+1:]))
 	}
 	return Parsed, nil
 }
@@ -104,7 +103,7 @@ func (d *nfdumpDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 func (d *nfdumpDecoder) columns(n *nfdumpRecord) error {
 	for i := range d.layout.columns {
 		c := &d.layout.columns[i]
-		text := trimSpaces(d.fields[i])
+		text := trimSpaces(d.cells.at(i))
 		if text == "" {
 			continue
 		}

@@ -95,9 +95,7 @@ func (d *nfdumpJSONDecoder) fill(n *nfdumpRecord) error {
 			}
 		}
 		if keep {
-			if e, ok := m.extension(); ok {
-				d.ext.Add(e)
-			}
+			m.keep(&d.ext)
 		}
 	}
 	return nil

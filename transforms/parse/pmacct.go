@@ -203,9 +203,7 @@ func (d *pmacctDecoder) fill(p *pmacctRecord) (err error) {
 			return err
 		}
 		if keep {
-			if x, ok := m.extension(); ok {
-				d.ext.Add(x)
-			}
+			m.keep(&d.ext)
 		}
 	}
 	return nil

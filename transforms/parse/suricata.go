@@ -172,9 +172,7 @@ func (d *suricataDecoder) fill(e *suricataEvent) (err error) {
 			return err
 		}
 		if keep {
-			if x, ok := m.extension(); ok {
-				d.ext.Add(x)
-			}
+			m.keep(&d.ext)
 		}
 	}
 	return nil
@@ -238,9 +236,8 @@ func (d *suricataDecoder) counters(object *jsonMember, e *suricataEvent, prefix 
 
 // keep makes an extension of a member of an object inside.
 func (d *suricataDecoder) keep(m *jsonMember) {
-	if x, ok := m.extension(); ok {
-		x.Name = d.object.names.path(m.id)
-		d.ext.Add(x)
+	if m.kind != 'n' {
+		d.ext.Put(d.object.names.path(m.id), m.text, m.extensionKind())
 	}
 }
 
@@ -308,7 +305,7 @@ func (e *suricataEvent) vlan(m *jsonMember) (keep bool, err error) {
 	} else if err := m.wantNumber(); err != nil {
 		return false, err
 	}
-	e.r.VLAN, err = integer("vlan", text, 4095)
+	err = setInteger(&e.r.VLAN, "vlan", text, 4095)
 	return keep, err
 }
 

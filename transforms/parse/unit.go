@@ -57,7 +57,7 @@ func (u *Unit) Next() *flow.Record {
 	u.records = u.records[:n+1]
 	r := &u.records[n]
 	if n < u.used {
-		*r = flow.Record{}
+		clear(u.records[n:])
 	} else {
 		u.used = n + 1
 	}

@@ -36,17 +36,23 @@ func quoted(text string) string {
 
 // parseInt reads a decimal integer: -?[0-9]+, with no leading plus and no exponent.
 func parseInt(text string) (v int64, ok, inRange bool) {
-	if len(text) <= 18 { // too short to be out of range, as nearly all are
-		for i := 0; i < len(text); i++ {
-			c := text[i] - '0'
-			if c > 9 {
-				return longInt(text)
-			}
-			v = v*10 + int64(c)
-		}
-		return v, text != "", text != ""
+	if v, ok := shortInt(text); ok {
+		return v, true, true
 	}
 	return longInt(text)
+}
+
+// shortInt reads up to 18 digits, which are in range, as nearly all integers are. It is small
+// enough to be inlined.
+func shortInt(text string) (v int64, ok bool) {
+	for i := range len(text) {
+		c := text[i] - '0'
+		if c > 9 {
+			return 0, false
+		}
+		v = v*10 + int64(c)
+	}
+	return v, uint(len(text)-1) < 18
 }
 
 // longInt is parseInt of anything.
@@ -99,11 +105,14 @@ func port(name, text string) (flow.Int, error) { return integer(name, text, 6553
 
 // setInteger is integer into its place: a copy of one takes longer than reading it.
 func setInteger(to *flow.Int, name, text string, max int64) error {
-	if v, ok, inRange := parseInt(text); ok && inRange && v >= 0 && v <= max {
+	if v, ok := shortInt(text); ok && v <= max {
 		to.V, to.OK = v, true
 		return nil
 	}
-	_, err := integer(name, text, max) // says what is wrong
+	v, err := integer(name, text, max)
+	if err == nil {
+		*to = v
+	}
 	return err
 }
 
@@ -125,7 +134,8 @@ func portless(ext *extension.List, name string, p *flow.Int) {
 // setAddress is address into its place: most are IPv4, and a copy of one takes longer than
 // reading it.
 func setAddress(to *flow.IP, name, text string) error {
-	if setIPv4(to, text) {
+	if v, ok := ipv4(text); ok {
+		setIPv4(to, v)
 		return nil
 	}
 	ip, err := address(name, text)
@@ -135,34 +145,40 @@ func setAddress(to *flow.IP, name, text string) error {
 	return err
 }
 
-func setIPv4(to *flow.IP, text string) bool {
-	v, ok := ipv4(text)
-	if ok {
-		*to = flow.IP{Len: 4}
-		binary.BigEndian.PutUint32(to.B[:4], v)
-	}
-	return ok
+func setIPv4(to *flow.IP, v uint32) {
+	*to = flow.IP{Len: 4}
+	binary.BigEndian.PutUint32(to.B[:4], v)
 }
 
 // ipv4 reads "192.0.2.1". What it does not take is for netip to judge.
 func ipv4(s string) (ip uint32, ok bool) {
-	points, part, digits := 0, uint32(0), 0
-	for i := 0; i < len(s); i++ {
-		c := uint32(s[i] - '0')
-		if c <= 9 {
-			part = part*10 + c
-			if digits++; digits > 1 && part < 10 || part > 255 {
-				return 0, false // a leading zero, or too large
+	i := 0
+	for part := range 4 {
+		if part > 0 {
+			if i == len(s) || s[i] != '.' {
+				return 0, false
 			}
-			continue
+			i++
 		}
-		if s[i] != '.' || digits == 0 || points == 3 {
+		if i == len(s) || s[i]-'0' > 9 {
 			return 0, false
 		}
-		ip = ip<<8 | part
-		points, part, digits = points+1, 0, 0
+		v := uint32(s[i] - '0')
+		if i++; i < len(s) && s[i]-'0' <= 9 {
+			if v == 0 {
+				return 0, false // a leading zero
+			}
+			v = v*10 + uint32(s[i]-'0')
+			if i++; i < len(s) && s[i]-'0' <= 9 {
+				if v = v*10 + uint32(s[i]-'0'); v > 255 {
+					return 0, false
+				}
+				i++
+			}
+		}
+		ip = ip<<8 | v
 	}
-	return ip<<8 | part, points == 3 && digits > 0
+	return ip, i == len(s)
 }
 
 func address(name, text string) (flow.IP, error) {
@@ -324,27 +340,34 @@ func decimal(text string, scale int) (v int64, ok, inRange bool) {
 // shortDecimal is decimal of what most numbers are: digits with a point at most, not so many
 // that anything could be lost.
 func shortDecimal(text string, scale int) (int64, bool) {
-	v, point := int64(0), -1
-	for i := 0; i < len(text); i++ {
-		if c := text[i] - '0'; c <= 9 {
-			v = v*10 + int64(c)
-		} else if text[i] == '.' && point < 0 {
-			point = i
-		} else {
-			return 0, false
-		}
+	// The two parts are two sums, which a processor adds up beside each other.
+	whole, fraction, i := int64(0), int64(0), 0
+	for ; i < len(text) && text[i]-'0' <= 9; i++ {
+		whole = whole*10 + int64(text[i]-'0')
 	}
 	size := len(text)
-	if point >= 0 {
-		scale -= size - point - 1
-		if size--; point == 0 || point == size {
+	if i < size {
+		if text[i] != '.' || i == 0 || i == size-1 {
 			return 0, false
 		}
+		places := size - i - 1
+		if scale -= places; scale < 0 || size > 19 {
+			return 0, false
+		}
+		for i++; i < size; i++ {
+			c := text[i] - '0'
+			if c > 9 {
+				return 0, false
+			}
+			fraction = fraction*10 + int64(c)
+		}
+		whole = whole*int64(pow10[places]) + fraction
+		size--
 	}
-	if size == 0 || size > 18 || scale < 0 || scale > 18 || v > math.MaxInt64/int64(pow10[scale]) {
+	if size == 0 || size > 18 || scale > 18 || whole > math.MaxInt64/int64(pow10[scale]) {
 		return 0, false
 	}
-	return v * int64(pow10[scale]), true
+	return whole * int64(pow10[scale]), true
 }
 
 var pow10 = func() (p [20]uint64) {

@@ -1,7 +1,6 @@
 package parse
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -40,7 +39,7 @@ func init() {
 // them. The id is made of uid, ts and duration as they are written.
 type zeekDecoder struct {
 	layout *zeekLayout
-	fields []string
+	cells  cells
 	ext    extension.List
 }
 
@@ -51,6 +50,7 @@ type zeekLayout struct {
 	mark         byte   // unset, where that is one byte and empty is not; else 0
 	fields       string // as written, to know a repeated header
 	columns      []zeekColumn
+	names        zeekTexts // of columns
 }
 
 type zeekColumn struct {
@@ -70,12 +70,7 @@ func (d *zeekDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 	if trim(line) == "" {
 		return Skip, nil
 	}
-	z := zeekRecord{r: r}
-	if err := d.columns(line, &z); err != nil {
-		d.ext.Drop()
-		return Parsed, err
-	}
-	if err := z.finish(&d.ext); err != nil {
+	if err := d.read(line, r); err != nil {
 		d.ext.Drop()
 		return Parsed, err
 	}
@@ -92,26 +87,20 @@ func (d *zeekDecoder) comment(line string) (Outcome, error) {
 	return Skip, nil
 }
 
-func (d *zeekDecoder) columns(line string, z *zeekRecord) error {
+func (d *zeekDecoder) read(line string, r *flow.Record) error {
 	l := d.layout
-	if !utf8.ValidString(line) {
+	columns, mark := l.columns, l.mark
+	z := zeekRecord{r: r, names: &l.names}
+	escapes := strings.IndexByte(line, '\\') >= 0
+	d.cells.cut(line, l.separator, len(columns))
+	if !d.cells.ascii && !utf8.ValidString(line) {
 		return l.notUTF8(line)
 	}
-	escapes := strings.IndexByte(line, '\\') >= 0
-	columns := l.columns
-	d.fields = slices.Grow(d.fields[:0], len(columns))[:len(columns)]
-	fields := d.fields[:len(columns)]
-	n := splitText(line, l.separator, fields)
-	right := len(columns)
-	if n != right {
-		right = min(n, right) - 1
+	if d.cells.n < len(columns) {
+		columns = columns[:d.cells.n-1] // what is wrong in these is said first
 	}
-	mark := l.mark
-	for i, text := range fields {
-		if i == right {
-			return l.wrongCount(line) // if what is there is right
-		}
-		c := &columns[i]
+	for i := range columns {
+		c, text := &columns[i], d.cells.at(i)
 		if len(text) == 1 && mark != 0 {
 			if text[0] == mark {
 				continue
@@ -122,14 +111,20 @@ func (d *zeekDecoder) columns(line string, z *zeekRecord) error {
 		if escapes {
 			text = unescapeZeek(text)
 		}
-		if err := z.set(c.field, c.name, text); err != nil {
-			return err
+		if c.field <= zeekUID {
+			c.keep(text, &d.ext)
 		}
-		if c.field == zeekOther || c.field == zeekUID {
-			d.ext.Add(c.extension(text))
+		if z.values[c.field] = text; text == "" && !c.field.isText() {
+			return flow.Reject(flow.ReasonField, "%s: empty", c.name)
 		}
 	}
-	return nil
+	if d.cells.n == len(l.columns) {
+		return z.fill(&d.ext)
+	}
+	if z.fill(&d.ext); z.err != nil {
+		return z.err
+	}
+	return l.wrongCount(line)
 }
 
 func (l *zeekLayout) wrongCount(line string) error {
@@ -146,25 +141,26 @@ func (l *zeekLayout) notUTF8(line string) error {
 	return flow.Reject(flow.ReasonEncoding, "not UTF-8")
 }
 
-// extension keeps a column by its type, or as text where the value is not of that type.
-func (c *zeekColumn) extension(text string) flow.Extension {
-	e := flow.Extension{Name: c.name, Text: text}
+// keep makes an extension of a column by its type, or of text where the value is not of that
+// type.
+func (c *zeekColumn) keep(text string, ext *extension.List) {
+	kind := flow.ExtString
 	switch c.kind {
 	case flow.ExtBool:
 		switch text {
 		case "T":
-			e.Text, e.Kind = "true", flow.ExtBool
+			text, kind = "true", flow.ExtBool
 		case "F":
-			e.Text, e.Kind = "false", flow.ExtBool
+			text, kind = "false", flow.ExtBool
 		}
 	case flow.ExtInt, flow.ExtFloat:
 		if isJSONNumber(text) {
-			if e.Kind = flow.ExtFloat; isInteger(text) {
-				e.Kind = flow.ExtInt
+			if kind = flow.ExtFloat; isInteger(text) {
+				kind = flow.ExtInt
 			}
 		}
 	}
-	return e
+	ext.Put(c.name, text, kind)
 }
 
 // unescapeZeek resolves \xNN. Where that gives no UTF-8 the escapes stay: nothing is lost.
@@ -236,7 +232,7 @@ func (l *zeekLayout) setColumns(types string) error {
 	if types != "" && len(kinds) != len(names) {
 		return flow.Reject(flow.ReasonFormat, "zeek: %d names in #fields, %d types in #types", len(names), len(kinds))
 	}
-	var have [zeekCommunityID + 1]bool
+	var have [zeekFields]bool
 	conn := false
 	seen := map[string]bool{}
 	for i, name := range names {
@@ -251,7 +247,7 @@ func (l *zeekLayout) setColumns(types string) error {
 		if c.field != zeekOther && have[c.field] {
 			c.field = zeekOther // the first of two columns of one meaning counts
 		}
-		have[c.field] = true
+		have[c.field], l.names[c.field] = true, name
 		conn = conn || c.field.isConn()
 		l.columns = append(l.columns, c)
 	}

@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"math"
 	"strings"
 
 	"github.com/flowbeam/flowbeam/flow"
@@ -14,8 +15,8 @@ type zeekField int8
 
 const (
 	zeekOther zeekField = iota // kept as an extension
-	zeekTS
 	zeekUID
+	zeekTS
 	zeekOrigH
 	zeekOrigP
 	zeekRespH
@@ -39,6 +40,7 @@ const (
 	zeekRespMAC
 	zeekVLAN
 	zeekCommunityID
+	zeekFields // how many
 )
 
 // zeekNames has the scope separator as '.', whatever the log has.
@@ -75,86 +77,139 @@ func (f zeekField) isConn() bool {
 	return false
 }
 
-// zeekRecord collects what only together makes sense.
+// isText says whether every text is a value, the empty one, too.
+func (f zeekField) isText() bool {
+	switch f {
+	case zeekOther, zeekUID, zeekProto, zeekService, zeekConnState, zeekHistory, zeekOrigMAC, zeekRespMAC, zeekCommunityID:
+		return true
+	}
+	return false
+}
+
+// zeekTexts are texts by field: "" where there is none.
+type zeekTexts [zeekFields]string
+
+// zeekRecord makes a record of the values of a row.
 type zeekRecord struct {
-	r            *flow.Record
+	r      *flow.Record
+	values zeekTexts
+	names  *zeekTexts // of the columns, for errors
+	err    error      // the first
+	// What only together makes sense.
 	duration     flow.Int // ns
-	proto        string
 	origP, respP flow.Int
 	ipProto      flow.Int
-	local        [2]byte // T, F or 0 (unset)
-	// The texts of which the id is made.
-	uid, tsText, durationText string
 }
 
-// set fills one field. text is a value, not the mark of an unset one.
-func (z *zeekRecord) set(f zeekField, name, text string) (err error) {
-	r := z.r
-	switch f {
-	case zeekTS:
-		z.tsText = text
-		r.Start, err = zeekTime(name, text)
-	case zeekUID:
-		z.uid = text
-	case zeekOrigH:
-		err = setAddress(&r.Source.IP, name, text)
-	case zeekRespH:
-		err = setAddress(&r.Destination.IP, name, text)
-	case zeekOrigP:
-		err = setPort(&z.origP, name, text)
-	case zeekRespP:
-		err = setPort(&z.respP, name, text)
-	case zeekProto:
-		z.proto = text
-	case zeekService:
-		r.Application = text
-	case zeekDuration:
-		z.durationText = text
-		var ns int64
-		if ns, err = nanoseconds(name, text, seconds); err == nil {
-			z.duration = flow.N(ns)
-		}
-	case zeekOrigBytes:
-		err = setCount(&r.Source.PayloadBytes, name, text)
-	case zeekRespBytes:
-		err = setCount(&r.Destination.PayloadBytes, name, text)
-	case zeekConnState:
-		r.ConnectionState = text
-	case zeekLocalOrig:
-		z.local[0], err = zeekBool(name, text)
-	case zeekLocalResp:
-		z.local[1], err = zeekBool(name, text)
-	case zeekMissedBytes:
-		err = setCount(&r.MissedBytes, name, text)
-	case zeekHistory:
-		r.History = text
-	case zeekOrigPkts:
-		err = setCount(&r.Source.Packets, name, text)
-	case zeekRespPkts:
-		err = setCount(&r.Destination.Packets, name, text)
-	case zeekOrigIPBytes:
-		err = setCount(&r.Source.Bytes, name, text)
-	case zeekRespIPBytes:
-		err = setCount(&r.Destination.Bytes, name, text)
-	case zeekIPProto:
-		z.ipProto, err = integer(name, text, 255)
-	case zeekOrigMAC:
-		r.Source.MAC = text
-	case zeekRespMAC:
-		r.Destination.MAC = text
-	case zeekVLAN:
-		r.VLAN, err = integer(name, text, 4095)
-	case zeekCommunityID:
-		r.CommunityID = text
+// fill makes the record. One value after the other is quicker than a switch for each column.
+func (z *zeekRecord) fill(ext *extension.List) error {
+	r, v := z.r, &z.values
+	z.time(&r.Start, zeekTS)
+	z.length(&z.duration, zeekDuration)
+	z.address(&r.Source.IP, zeekOrigH)
+	z.address(&r.Destination.IP, zeekRespH)
+	z.number(&z.origP, zeekOrigP, 65535)
+	z.number(&z.respP, zeekRespP, 65535)
+	z.number(&z.ipProto, zeekIPProto, 255)
+	z.number(&r.Source.PayloadBytes, zeekOrigBytes, math.MaxInt64)
+	z.number(&r.Destination.PayloadBytes, zeekRespBytes, math.MaxInt64)
+	z.number(&r.MissedBytes, zeekMissedBytes, math.MaxInt64)
+	z.number(&r.Source.Packets, zeekOrigPkts, math.MaxInt64)
+	z.number(&r.Destination.Packets, zeekRespPkts, math.MaxInt64)
+	z.number(&r.Source.Bytes, zeekOrigIPBytes, math.MaxInt64)
+	z.number(&r.Destination.Bytes, zeekRespIPBytes, math.MaxInt64)
+	z.number(&r.VLAN, zeekVLAN, 4095)
+	r.Application = v[zeekService]
+	r.ConnectionState = v[zeekConnState]
+	r.History = v[zeekHistory]
+	r.Source.MAC = v[zeekOrigMAC]
+	r.Destination.MAC = v[zeekRespMAC]
+	r.CommunityID = v[zeekCommunityID]
+	r.Direction = z.direction()
+	if z.err != nil {
+		return z.err
 	}
-	return err
+	return z.finish(ext)
 }
 
-// finish makes the record of what was set.
+// fail keeps the first error.
+func (z *zeekRecord) fail(err error) {
+	if z.err == nil {
+		z.err = err
+	}
+}
+
+func (z *zeekRecord) number(to *flow.Int, f zeekField, max int64) {
+	text := z.values[f]
+	if v, ok := shortInt(text); ok && v <= max { // as nearly all are
+		to.V, to.OK = v, true
+	} else if text != "" {
+		if err := setInteger(to, z.names[f], text, max); err != nil {
+			z.fail(err)
+		}
+	}
+}
+
+func (z *zeekRecord) address(to *flow.IP, f zeekField) {
+	if text := z.values[f]; text != "" {
+		if err := setAddress(to, z.names[f], text); err != nil {
+			z.fail(err)
+		}
+	}
+}
+
+func (z *zeekRecord) time(to *flow.Time, f zeekField) {
+	if text := z.values[f]; text != "" {
+		t, err := zeekTime(z.names[f], text)
+		if *to = t; err != nil {
+			z.fail(err)
+		}
+	}
+}
+
+func (z *zeekRecord) length(to *flow.Int, f zeekField) {
+	if text := z.values[f]; text != "" {
+		ns, err := nanoseconds(z.names[f], text, seconds)
+		if *to = flow.N(ns); err != nil {
+			z.fail(err)
+		}
+	}
+}
+
+// direction is that of local_orig and local_resp.
+func (z *zeekRecord) direction() string {
+	switch [2]byte{z.bool(zeekLocalOrig), z.bool(zeekLocalResp)} {
+	case [2]byte{'T', 'F'}:
+		return "egress"
+	case [2]byte{'F', 'T'}:
+		return "ingress"
+	case [2]byte{'T', 'T'}:
+		return "internal"
+	case [2]byte{'F', 'F'}:
+		return "external"
+	}
+	return ""
+}
+
+// bool is T, F or 0, which is unset.
+func (z *zeekRecord) bool(f zeekField) byte {
+	switch text := z.values[f]; text {
+	case "":
+	case "T", "true":
+		return 'T'
+	case "F", "false":
+		return 'F'
+	default:
+		z.fail(wrongType(z.names[f], "T or F", text))
+	}
+	return 0
+}
+
+// finish reads what only together makes sense.
 func (z *zeekRecord) finish(ext *extension.List) error {
-	r := z.r
+	r, v := z.r, &z.values
 	switch {
-	case z.tsText == "":
+	case v[zeekTS] == "":
 		return missing("ts")
 	case !r.Source.IP.OK():
 		return missing("id.orig_h")
@@ -164,21 +219,11 @@ func (z *zeekRecord) finish(ext *extension.List) error {
 	r.EventTime, r.TimeQuality = r.Start, "no_end"
 	if z.duration.OK {
 		if r.End = r.Start + flow.Time(z.duration.V); r.End < r.Start {
-			return flow.Reject(flow.ReasonValue, "duration: %s ends beyond the year 2261", quoted(z.durationText))
+			return flow.Reject(flow.ReasonValue, "duration: %s ends beyond the year 2261", quoted(v[zeekDuration]))
 		}
 		r.EventTime, r.TimeQuality = r.End, ""
 	}
 	z.transport(ext)
-	switch z.local {
-	case [2]byte{'T', 'F'}:
-		r.Direction = "egress"
-	case [2]byte{'F', 'T'}:
-		r.Direction = "ingress"
-	case [2]byte{'T', 'T'}:
-		r.Direction = "internal"
-	case [2]byte{'F', 'F'}:
-		r.Direction = "external"
-	}
 	// The counters are of the whole connection: a long one that is logged more than once
 	// says more each time.
 	r.CounterSemantics = "total"
@@ -186,8 +231,8 @@ func (z *zeekRecord) finish(ext *extension.List) error {
 		r.ByteLayer = "ip"
 	}
 	// A long connection is logged more than once, with another duration each time.
-	if z.uid != "" {
-		r.ID = flow.NewIDText(r.Format, z.uid, z.tsText, z.durationText)
+	if v[zeekUID] != "" {
+		r.ID = flow.NewIDText(r.Format, v[zeekUID], v[zeekTS], v[zeekDuration])
 	}
 	return nil
 }
@@ -196,8 +241,8 @@ func (z *zeekRecord) finish(ext *extension.List) error {
 // port, and as the responder's the code, or the counterpart's type where there is one.
 // Where it knows no transport the ports are filler.
 func (z *zeekRecord) transport(ext *extension.List) {
-	r := z.r
-	switch z.proto {
+	r, proto := z.r, z.values[zeekProto]
+	switch proto {
 	case "tcp":
 		r.Protocol = flow.N(6)
 	case "udp":
@@ -213,7 +258,7 @@ func (z *zeekRecord) transport(ext *extension.List) {
 	if z.ipProto.OK {
 		r.Protocol = z.ipProto
 	}
-	switch z.proto {
+	switch proto {
 	case "icmp":
 		r.ICMPType = z.origP
 		if z.origP.OK && z.respP.OK && icmpCounterpart(r.Protocol.V, z.origP.V) != z.respP.V {
@@ -246,19 +291,12 @@ func icmpCounterpart(protocol, typ int64) int64 {
 
 // zeekTime reads seconds since the epoch, or ISO 8601 as JSON logs may have it.
 func zeekTime(name, text string) (flow.Time, error) {
+	if ns, ok := shortDecimal(text, seconds); ok {
+		return flow.Time(ns), nil
+	}
 	if strings.IndexByte(text, 'T') > 0 {
 		return timestamp(name, text)
 	}
 	ns, err := nanoseconds(name, text, seconds)
 	return flow.Time(ns), err
-}
-
-func zeekBool(name, text string) (byte, error) {
-	switch text {
-	case "T", "true":
-		return 'T', nil
-	case "F", "false":
-		return 'F', nil
-	}
-	return 0, wrongType(name, "T or F", text)
 }

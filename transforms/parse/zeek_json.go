@@ -27,6 +27,7 @@ func init() {
 // as the tab-separated log. ts is seconds since the epoch or ISO 8601.
 type zeekJSONDecoder struct {
 	object jsonObject
+	names  zeekTexts // of the record's members
 	ext    extension.List
 }
 
@@ -38,12 +39,7 @@ func (d *zeekJSONDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 	if err := d.object.parse(s); err != nil {
 		return Parsed, err
 	}
-	z := zeekRecord{r: r}
-	if err := d.fill(&z); err != nil {
-		d.ext.Drop()
-		return Parsed, err
-	}
-	if err := z.finish(&d.ext); err != nil {
+	if err := d.read(r); err != nil {
 		d.ext.Drop()
 		return Parsed, err
 	}
@@ -51,7 +47,8 @@ func (d *zeekJSONDecoder) Decode(data string, r *flow.Record) (Outcome, error) {
 	return Parsed, nil
 }
 
-func (d *zeekJSONDecoder) fill(z *zeekRecord) error {
+func (d *zeekJSONDecoder) read(r *flow.Record) error {
+	z := zeekRecord{r: r, names: &d.names}
 	conn := false
 	for i := range d.object.members {
 		m := &d.object.members[i]
@@ -60,8 +57,8 @@ func (d *zeekJSONDecoder) fill(z *zeekRecord) error {
 			if m.kind == '[' {
 				m.text = joinedSet(m.text)
 			}
-			if e, ok := m.extension(); ok && e.Text != "" {
-				d.ext.Add(e)
+			if m.text != "" {
+				m.keep(&d.ext)
 			}
 		}
 		if f == zeekOther || m.kind == 'n' {
@@ -71,17 +68,14 @@ func (d *zeekJSONDecoder) fill(z *zeekRecord) error {
 		if err := f.wantKind(m); err != nil {
 			return err
 		}
-		if m.text == "" {
-			continue
-		}
-		if err := z.set(f, m.name, m.text); err != nil {
-			return err
+		if m.text != "" {
+			z.values[f], z.names[f] = m.text, m.name
 		}
 	}
-	if !conn && z.tsText != "" {
+	if !conn && z.values[zeekTS] != "" {
 		return flow.Reject(flow.ReasonFormat, "a record of another Zeek log: it has none of conn_state, history, orig_pkts, resp_pkts, orig_ip_bytes, missed_bytes")
 	}
-	return nil
+	return z.fill(&d.ext)
 }
 
 // wantKind refuses a member of the wrong JSON type.
