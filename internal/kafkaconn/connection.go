@@ -5,7 +5,6 @@ package kafkaconn
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -137,14 +136,11 @@ func (c *Connection) Options(ctx context.Context) ([]kgo.Opt, error) {
 func (c *Connection) tls(ctx context.Context) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if c.CA != "" {
-		pem, err := c.CA.Read(ctx)
+		pool, err := c.CA.CertPool(ctx)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("TLS: %w", err)
 		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("TLS: %s has no certificate in PEM form", c.CA)
-		}
+		config.RootCAs = pool
 	}
 	if c.Cert != "" {
 		cert, err := c.Cert.Read(ctx)

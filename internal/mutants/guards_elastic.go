@@ -128,9 +128,9 @@ var elasticGuards = []guard{
 		new:  "case false:",
 		test: "TestInstallAsksForPoliciesAndTemplates",
 	}, {
-		name: "elasticsink/secrets-hidden",
+		name: "httpauth/secrets-hidden",
 		why:  "a server that repeats what it was sent puts the key into logs and dead letters",
-		file: "sinks/elasticsink/client.go",
+		file: "internal/httpauth/credentials.go",
 		old:  `s = strings.ReplaceAll(s, h, "***")`,
 		new:  `s = strings.ReplaceAll(s, h, h)`,
 		test: "TestNoSecretIsShown",

@@ -3,8 +3,6 @@ package schemaregistry
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,10 +13,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/flowbeam/flowbeam/internal/delivery"
+	"github.com/flowbeam/flowbeam/internal/httpauth"
 	"github.com/flowbeam/flowbeam/internal/secret"
 )
 
@@ -30,18 +28,12 @@ type Client struct {
 
 	setup sync.Mutex
 	http  *http.Client // nil until its certificates were read
-	auth  atomic.Pointer[credentials]
+	auth  *httpauth.Keeper
 
 	mu    sync.Mutex
 	known map[int32]*Schema
 	calls map[int32]*call
 	swept time.Time
-}
-
-// credentials are the Authorization header, and the texts that must never be shown.
-type credentials struct {
-	header string
-	hide   []string
 }
 
 // Policy is how long a request is tried. Tests have a shorter one.
@@ -63,7 +55,7 @@ func Open(r Registry) (*Client, error) {
 	if c == nil {
 		c = &Client{
 			registry: r, base: strings.TrimRight(r.URL, "/"), policy: Policy,
-			known: map[int32]*Schema{}, calls: map[int32]*call{},
+			auth: httpauth.Keep(r.credentials), known: map[int32]*Schema{}, calls: map[int32]*call{},
 		}
 		clients.all[r] = c
 	}
@@ -86,17 +78,13 @@ func (c *Client) ready(ctx context.Context) (*http.Client, error) {
 		ForceAttemptHTTP2:     true,
 	}
 	if c.registry.CA != "" {
-		pem, err := secret.Ref(c.registry.CA).Read(ctx)
+		pool, err := secret.Ref(c.registry.CA).CertPool(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("CA: %w", err)
 		}
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("CA %s: no certificate in it", c.registry.CA)
-		}
 		t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
-	if err := c.login(ctx); err != nil {
+	if err := c.auth.Read(ctx); err != nil {
 		return nil, err
 	}
 	c.http = &http.Client{
@@ -107,51 +95,32 @@ func (c *Client) ready(ctx context.Context) (*http.Client, error) {
 	return c.http, nil
 }
 
-// login reads the credentials.
-func (c *Client) login(ctx context.Context) error {
-	password, err := secret.Ref(c.registry.Password).Resolve(ctx)
+// credentials reads them.
+func (r Registry) credentials(ctx context.Context) (*httpauth.Credentials, error) {
+	password, err := secret.Ref(r.Password).Resolve(ctx)
 	if err != nil {
-		return fmt.Errorf("password: %w", err)
+		return nil, fmt.Errorf("password: %w", err)
 	}
-	token, err := secret.Ref(c.registry.Token).Resolve(ctx)
+	token, err := secret.Ref(r.Token).Resolve(ctx)
 	if err != nil {
-		return fmt.Errorf("token: %w", err)
+		return nil, fmt.Errorf("token: %w", err)
 	}
-	var a credentials
 	switch {
 	case !token.Empty():
-		a = credentials{"Bearer " + token.Reveal(), []string{token.Reveal()}}
+		return httpauth.New("Bearer "+token.Reveal(), token.Reveal()), nil
 	case !password.Empty():
-		word := base64.StdEncoding.EncodeToString([]byte(c.registry.User + ":" + password.Reveal()))
-		a = credentials{"Basic " + word, []string{word, password.Reveal()}}
-	case c.registry.Token != "", c.registry.Password != "":
-		return errors.New("the password or token is empty")
+		return httpauth.Basic(r.User, password), nil
+	case r.Token != "", r.Password != "":
+		return nil, errors.New("the password or token is empty")
 	}
-	c.auth.Store(&a)
-	return nil
-}
-
-// renew reads the credentials again after the registry refused those of a request: they may have
-// been replaced where they are kept.
-func (c *Client) renew(ctx context.Context, refused *credentials) error {
-	c.setup.Lock()
-	defer c.setup.Unlock()
-	if c.auth.Load() != refused {
-		return nil
-	}
-	return c.login(ctx)
-}
-
-// redact takes the secrets out of a text that comes from elsewhere.
-func (a *credentials) redact(s string) string {
-	for _, h := range a.hide {
-		s = strings.ReplaceAll(s, h, "***")
-	}
-	return s
+	return nil, nil
 }
 
 // maxReply bounds a reply, in bytes: a schema of a megabyte, escaped.
 const maxReply = 4 << 20
+
+// maxText bounds what an error has of a reply, in bytes.
+const maxText = 400
 
 // reply is what the two requests give.
 type reply struct {
@@ -187,24 +156,22 @@ func (c *Client) once(ctx context.Context, path string) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	auth := c.auth.Load()
+	auth := c.auth.Now()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, nil)
 	if err != nil {
 		return reply{}, err
 	}
 	req.Header.Set("Accept", "application/vnd.schemaregistry.v1+json, application/json")
-	if auth.header != "" {
-		req.Header.Set("Authorization", auth.header)
-	}
+	auth.Set(req.Header)
 	res, err := client.Do(req)
 	if err != nil {
-		return reply{}, failed(auth, err)
+		return reply{}, auth.Failed(err)
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxReply+1))
 	switch {
 	case err != nil:
-		return reply{}, failed(auth, fmt.Errorf("%s: the reply: %w", path, err))
+		return reply{}, auth.Failed(fmt.Errorf("%s: the reply: %w", path, err))
 	case len(body) > maxReply:
 		return reply{}, fmt.Errorf("%s: the reply is longer than %d bytes", path, maxReply)
 	case res.StatusCode != http.StatusOK:
@@ -213,53 +180,28 @@ func (c *Client) once(ctx context.Context, path string) (reply, error) {
 	var out reply
 	if err := json.Unmarshal(body, &out); err != nil || out.Schema == "" {
 		// A proxy's page, or a registry that is not up yet.
-		return reply{}, delivery.Again(fmt.Errorf("%s: the reply is no schema: %s", path, auth.redact(oneLine(body))), 0)
+		return reply{}, delivery.Again(fmt.Errorf("%s: the reply is no schema: %s", path, auth.Redact(httpauth.OneLine(string(body), maxText))), 0)
 	}
 	return out, nil
 }
 
-// failed is the error of a request that had no reply. What is wrong with a certificate stays so.
-func failed(auth *credentials, err error) error {
-	text := errors.New(auth.redact(err.Error()))
-	var cert *tls.CertificateVerificationError
-	if errors.As(err, &cert) {
-		return text
-	}
-	return delivery.Again(text, 0)
-}
-
 // refused is the error of a reply whose status is one.
-func (c *Client) refused(ctx context.Context, path string, res *http.Response, body []byte, auth *credentials) error {
+func (c *Client) refused(ctx context.Context, path string, res *http.Response, body []byte, auth *httpauth.Credentials) error {
 	var e struct {
 		Code    int    `json:"error_code"`
 		Message string `json:"message"`
 	}
 	_ = json.Unmarshal(body, &e)
-	text := auth.redact(oneLine([]byte(e.Message)))
+	text := auth.Redact(httpauth.OneLine(e.Message, maxText))
 	if e.Code == 0 {
-		text = auth.redact(oneLine(body))
+		text = auth.Redact(httpauth.OneLine(string(body), maxText))
 	}
 	// 40401: no subject, 40402: no version, 40403: no schema. A bare 404 is that of a path which
 	// the server does not have: the address is wrong, and no record is at fault.
 	if res.StatusCode == http.StatusNotFound && e.Code >= 40401 && e.Code <= 40403 {
 		return &errNotThere{fmt.Sprintf("%s: %s (error code %d)", path, text, e.Code)}
 	}
-	err := fmt.Errorf("%s: status %d: %s", path, res.StatusCode, text)
-	if res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden {
-		if lerr := c.renew(ctx, auth); lerr != nil {
-			err = fmt.Errorf("%w (and the credentials could not be read again: %w)", err, lerr)
-		}
-	}
-	return delivery.Status(res.StatusCode, res.Header, err)
-}
-
-// oneLine is a text for an error: valid UTF-8, one line, bounded.
-func oneLine(b []byte) string {
-	s := strings.Join(strings.Fields(strings.ToValidUTF8(string(b[:min(len(b), 400)]), "")), " ")
-	if len(b) > 400 {
-		s += "…"
-	}
-	return s
+	return c.auth.Status(ctx, auth, res.StatusCode, res.Header, fmt.Errorf("%s: status %d: %s", path, res.StatusCode, text))
 }
 
 func schemaPath(id int32) string { return "/schemas/ids/" + strconv.Itoa(int(id)) }

@@ -5,6 +5,7 @@ package secret
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -81,6 +82,19 @@ func (r Ref) Read(ctx context.Context) ([]byte, error) {
 		}
 		return b, nil
 	}
+}
+
+// CertPool reads certificates in PEM form: those that a server's may be signed by.
+func (r Ref) CertPool(ctx context.Context) (*x509.CertPool, error) {
+	pem, err := r.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s: no certificate in PEM form in it", r)
+	}
+	return pool, nil
 }
 
 // Value is a secret in memory. It prints as *** in every way there is but [Value.Reveal].

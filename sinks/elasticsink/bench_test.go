@@ -82,8 +82,7 @@ func ours(t testing.TB, rt http.RoundTripper, packed bool) func([]flow.Record) {
 	}
 	o := defaults("elasticsearch")
 	o.Plain = !packed
-	c := &client{es: es, slots: make(chan struct{}, o.InFlight)}
-	c.auth.Store(&credentials{})
+	c := &client{es: es, slots: make(chan struct{}, o.InFlight), auth: httpauth.Keep(nil)}
 	w := writer[flow.Record]{spec: recordSpec(&o), o: o, c: c, meter: delivery.NewMeter(o.Stage), done: make(chan *request[flow.Record], 2*o.InFlight+2)}
 	w.heads = heads{op: "create", alias: aliasOf(kindFlow, o.Namespace), period: o.Period}
 	return func(records []flow.Record) {

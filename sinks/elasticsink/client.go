@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -14,12 +13,12 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/elastic/elastic-transport-go/v8/elastictransport"
 
 	"github.com/flowbeam/flowbeam/internal/delivery"
+	"github.com/flowbeam/flowbeam/internal/httpauth"
 	"github.com/flowbeam/flowbeam/internal/secret"
 )
 
@@ -27,21 +26,13 @@ import (
 // the requests that may be on their way at a time. DoFns are set up many times a process
 // and share it.
 type client struct {
-	cluster Cluster
-	es      *elastictransport.Client
-	http    *http.Transport
-	slots   chan struct{}
-	auth    atomic.Pointer[credentials]
-	renewal sync.Mutex
+	es    *elastictransport.Client
+	http  *http.Transport
+	slots chan struct{}
+	auth  *httpauth.Keeper
 
 	key  string
 	uses int // guarded by clients.mu
-}
-
-// credentials are the Authorization header, and the texts that must never be shown.
-type credentials struct {
-	header string
-	hide   []string
 }
 
 var clients = struct {
@@ -95,13 +86,9 @@ func newClient(ctx context.Context, c Cluster, inFlight int) (*client, error) {
 		ExpectContinueTimeout: time.Second,
 	}
 	if c.CA != "" {
-		pem, err := secret.Ref(c.CA).Read(ctx)
+		pool, err := secret.Ref(c.CA).CertPool(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("CA: %w", err)
-		}
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("CA %s: no certificate in it", c.CA)
 		}
 		t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
@@ -117,48 +104,35 @@ func newClient(ctx context.Context, c Cluster, inFlight int) (*client, error) {
 	if err != nil {
 		return nil, errors.New("the client refuses the addresses or the cloud id") // its error quotes them
 	}
-	cl := &client{cluster: c, es: es, http: t, slots: make(chan struct{}, inFlight)}
-	return cl, cl.login(ctx)
+	cl := &client{es: es, http: t, slots: make(chan struct{}, inFlight), auth: httpauth.Keep(c.credentials)}
+	return cl, cl.auth.Read(ctx)
 }
 
-// login reads the credentials.
-func (c *client) login(ctx context.Context) error {
-	password, err := secret.Ref(c.cluster.Password).Resolve(ctx)
+// credentials reads them.
+func (c Cluster) credentials(ctx context.Context) (*httpauth.Credentials, error) {
+	password, err := secret.Ref(c.Password).Resolve(ctx)
 	if err != nil {
-		return fmt.Errorf("password: %w", err)
+		return nil, fmt.Errorf("password: %w", err)
 	}
-	key, err := secret.Ref(c.cluster.APIKey).Resolve(ctx)
+	key, err := secret.Ref(c.APIKey).Resolve(ctx)
 	if err != nil {
-		return fmt.Errorf("API key: %w", err)
+		return nil, fmt.Errorf("API key: %w", err)
 	}
-	var a credentials
 	switch {
 	case !key.Empty():
-		a = credentials{"ApiKey " + key.Reveal(), []string{key.Reveal()}}
+		hide := []string{key.Reveal()}
 		if plain, err := base64.StdEncoding.DecodeString(key.Reveal()); err == nil {
 			if _, word, ok := strings.Cut(string(plain), ":"); ok && word != "" {
-				a.hide = append(a.hide, word)
+				hide = append(hide, word)
 			}
 		}
+		return httpauth.New("ApiKey "+key.Reveal(), hide...), nil
 	case !password.Empty():
-		word := base64.StdEncoding.EncodeToString([]byte(c.cluster.User + ":" + password.Reveal()))
-		a = credentials{"Basic " + word, []string{word, password.Reveal()}}
-	case c.cluster.APIKey != "", c.cluster.Password != "":
-		return errors.New("the password or API key is empty")
+		return httpauth.Basic(c.User, password), nil
+	case c.APIKey != "", c.Password != "":
+		return nil, errors.New("the password or API key is empty")
 	}
-	c.auth.Store(&a)
-	return nil
-}
-
-// renew reads the credentials again after the server refused those of a request: they may
-// have been replaced where they are kept. Of many that were refused one reads.
-func (c *client) renew(ctx context.Context, refused *credentials) error {
-	c.renewal.Lock()
-	defer c.renewal.Unlock()
-	if c.auth.Load() != refused {
-		return nil
-	}
-	return c.login(ctx)
+	return nil, nil
 }
 
 // maxErrorBody bounds what is read of a reply that is an error.
@@ -174,14 +148,14 @@ type call struct {
 	reply        []byte // in: a buffer to read the reply into
 	status       int
 	header       http.Header
-	auth         *credentials
+	auth         *httpauth.Credentials
 }
 
 // do makes the request once and reads its reply. An error is of the way there or back, or
 // of a reply that ends early or is too long; whether the server did what it was asked is
 // not known then. Nothing of a secret is in it.
 func (c *client) do(ctx context.Context, r *call) error {
-	r.auth = c.auth.Load()
+	r.auth = c.auth.Now()
 	var body io.Reader
 	if r.body != nil {
 		body = bytes.NewReader(r.body)
@@ -196,12 +170,10 @@ func (c *client) do(ctx context.Context, r *call) error {
 	if r.gzip {
 		req.Header.Set("Content-Encoding", "gzip")
 	}
-	if r.auth.header != "" {
-		req.Header.Set("Authorization", r.auth.header)
-	}
+	r.auth.Set(req.Header)
 	res, err := c.es.Perform(req)
 	if err != nil {
-		return c.failed(r, err)
+		return r.auth.Failed(err)
 	}
 	defer res.Body.Close()
 	r.status, r.header = res.StatusCode, res.Header
@@ -213,48 +185,18 @@ func (c *client) do(ctx context.Context, r *call) error {
 	r.reply = buf.Bytes()
 	switch {
 	case err != nil:
-		return c.failed(r, fmt.Errorf("reply: %w", err))
+		return r.auth.Failed(fmt.Errorf("reply: %w", err))
 	case n > r.maxReply:
 		return fmt.Errorf("reply: longer than %d bytes", r.maxReply)
 	}
 	return nil
 }
 
-// failed says what a request failed of, and whether it is worth another try: what is wrong
-// with a certificate stays so.
-func (c *client) failed(r *call, err error) error {
-	text := errors.New(r.auth.redact(err.Error()))
-	var cert *tls.CertificateVerificationError
-	if errors.As(err, &cert) {
-		return text
-	}
-	if errors.Is(err, context.Canceled) {
-		return delivery.Again(fmt.Errorf("%w: %w", text, context.Canceled), 0)
-	}
-	return delivery.Again(text, 0)
-}
-
-// redact takes the secrets out of a text that comes from elsewhere.
-func (a *credentials) redact(s string) string {
-	if a == nil {
-		return s
-	}
-	for _, h := range a.hide {
-		s = strings.ReplaceAll(s, h, "***")
-	}
-	return s
-}
-
 // refused is the error of a reply whose status is one, marked by whether it may come
 // again. Credentials that are refused are read anew.
 func (c *client) refused(ctx context.Context, r *call) error {
-	err := fmt.Errorf("%s %s: status %d: %s", r.method, strings.SplitN(r.path, "?", 2)[0], r.status, r.auth.redact(reasonOf(r.reply)))
-	if r.status == http.StatusUnauthorized || r.status == http.StatusForbidden {
-		if lerr := c.renew(ctx, r.auth); lerr != nil {
-			err = fmt.Errorf("%w (and the credentials could not be read again: %w)", err, lerr)
-		}
-	}
-	return delivery.Status(r.status, r.header, err)
+	err := fmt.Errorf("%s %s: status %d: %s", r.method, strings.SplitN(r.path, "?", 2)[0], r.status, r.auth.Redact(reasonOf(r.reply)))
+	return c.auth.Status(ctx, r.auth, r.status, r.header, err)
 }
 
 // reasonOf is what an error reply says, in one bounded line.
@@ -263,16 +205,7 @@ func reasonOf(reply []byte) string {
 		Error struct{ Type, Reason string }
 	}
 	if json.Unmarshal(reply, &e) == nil && e.Error.Type != "" {
-		return oneLine(e.Error.Type+": "+e.Error.Reason, 400)
+		return httpauth.OneLine(e.Error.Type+": "+e.Error.Reason, 400)
 	}
-	return oneLine(string(reply), 400)
-}
-
-// oneLine is a text for an error: valid UTF-8, one line, at most so many bytes.
-func oneLine(s string, most int) string {
-	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "\ufffd")), " ")
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "…"
-	}
-	return s
+	return httpauth.OneLine(string(reply), 400)
 }

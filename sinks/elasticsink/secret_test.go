@@ -127,7 +127,7 @@ func TestNoSecretIsShown(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		note(cl.cluster)
+		note(cl.auth.Now())
 	}
 	note(Validate(Cluster{Addresses: []string{"https://es:9200"}, CA: file("ca", canary)}))
 	_, err = newClient(context.Background(), Cluster{Addresses: []string{"https://es:9200"}, CA: file("ca", canary)}, 1)

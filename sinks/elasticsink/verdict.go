@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/flowbeam/flowbeam/internal/delivery"
+	"github.com/flowbeam/flowbeam/internal/httpauth"
 )
 
 // verdict is what to do about one document.
@@ -80,13 +81,13 @@ func errorOf(r result) error {
 	c := causeOf(r.err)
 	for p := &c; p != nil; p = p.CausedBy {
 		if t := strings.Trim(p.Type+": "+p.Reason, ": "); t != "" {
-			parts = append(parts, oneLine(t, 240)) // the first one may quote the value at length
+			parts = append(parts, httpauth.OneLine(t, 240)) // the first one may quote the value at length
 		}
 	}
 	if len(parts) == 0 {
 		parts = []string{http.StatusText(r.status)}
 	}
-	return errors.New(oneLine(strings.Join(parts, ", by "), 500))
+	return errors.New(httpauth.OneLine(strings.Join(parts, ", by "), 500))
 }
 
 // mark marks the error of documents that are to be sent again.
