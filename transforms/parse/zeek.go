@@ -96,8 +96,8 @@ func (d *zeekDecoder) read(line string, r *flow.Record) error {
 	if !d.cells.ascii && !utf8.ValidString(line) {
 		return l.notUTF8(line)
 	}
-	if d.cells.n < len(columns) {
-		columns = columns[:d.cells.n-1] // what is wrong in these is said first
+	if d.cells.n != len(columns) {
+		columns = columns[:min(d.cells.n, len(columns))-1] // what is wrong in these is said first
 	}
 	for i := range columns {
 		c, text := &columns[i], d.cells.at(i)
