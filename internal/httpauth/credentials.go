@@ -117,8 +117,11 @@ func (k *Keeper) Status(ctx context.Context, sent *Credentials, status int, h ht
 	return delivery.Status(status, h, err)
 }
 
-// OneLine is a text for an error: valid UTF-8, one line, at most so many bytes.
-func OneLine(s string, most int) string {
+// OneLine is a text from elsewhere for an error: without the secrets, valid UTF-8, one line, at most
+// so many bytes. The secrets are taken out first: what is left of one that was cut off, or whose
+// white space was changed, would not be found.
+func (c *Credentials) OneLine(s string, most int) string {
+	s = c.Redact(s)
 	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "\ufffd")), " ")
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + "…"

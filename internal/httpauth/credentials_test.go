@@ -115,16 +115,29 @@ func TestOfManyThatWereRefusedOneReads(t *testing.T) {
 	}
 }
 
+func TestOneLineIsWithoutSecretsThatItCutsOrChanges(t *testing.T) {
+	c := Basic("Aladdin", password(t, "open  sesame"))
+	for in, want := range map[string]string{
+		"you said open  sesame":                   "you said ***",
+		strings.Repeat("x", 34) + " open  sesame": strings.Repeat("x", 34) + " ***",
+	} {
+		if got := c.OneLine(in, 40); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
 func TestOneLine(t *testing.T) {
+	var none *Credentials
 	for in, want := range map[string]string{
 		" two\nlines\t": "two lines",
 		"no\xffUTF-8":   "no\ufffdUTF-8",
 	} {
-		if got := OneLine(in, 40); got != want {
+		if got := none.OneLine(in, 40); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
 	}
-	if got := OneLine(strings.Repeat("ä", 30), 21); !utf8.ValidString(got) || got != strings.Repeat("ä", 10)+"…" {
+	if got := none.OneLine(strings.Repeat("ä", 30), 21); !utf8.ValidString(got) || got != strings.Repeat("ä", 10)+"…" {
 		t.Errorf("%q", got)
 	}
 }

@@ -110,8 +110,8 @@ var avroGuards = []guard{
 		name: "schemaregistry/secrets",
 		why:  "a password is in an error, which is logged",
 		file: "internal/schemaregistry/client.go",
-		old:  "text := auth.Redact(httpauth.OneLine(e.Message, maxText))",
-		new:  "text := httpauth.OneLine(e.Message, maxText)",
+		old:  "text := auth.OneLine(e.Message, maxText)",
+		new:  "text := (*httpauth.Credentials)(nil).OneLine(e.Message, maxText)",
 		test: "TestCredentials",
 	}, {
 		name: "schemaregistry/one-asks",

@@ -135,6 +135,20 @@ var elasticGuards = []guard{
 		new:  `s = strings.ReplaceAll(s, h, h)`,
 		test: "TestNoSecretIsShown",
 	}, {
+		name: "httpauth/line-without-secrets",
+		why:  "what a server says in its own words is shown with the secrets in it",
+		file: "internal/httpauth/credentials.go",
+		old:  "	s = c.Redact(s)\n",
+		new:  "",
+		test: "TestOneLineIsWithoutSecretsThatItCutsOrChanges",
+	}, {
+		name: "httpauth/one-reads",
+		why:  "many requests that are refused at a time ask the store of secrets as often",
+		file: "internal/httpauth/credentials.go",
+		old:  "if k.Now() != refused {",
+		new:  "if false {",
+		test: "TestOfManyThatWereRefusedOneReads",
+	}, {
 		name: "flow/ecs-one-line",
 		why:  "a line feed in a table's own JSON ends the document's line",
 		file: "flow/ecs.go",

@@ -180,7 +180,7 @@ func (c *Client) once(ctx context.Context, path string) (reply, error) {
 	var out reply
 	if err := json.Unmarshal(body, &out); err != nil || out.Schema == "" {
 		// A proxy's page, or a registry that is not up yet.
-		return reply{}, delivery.Again(fmt.Errorf("%s: the reply is no schema: %s", path, auth.Redact(httpauth.OneLine(string(body), maxText))), 0)
+		return reply{}, delivery.Again(fmt.Errorf("%s: the reply is no schema: %s", path, auth.OneLine(string(body), maxText)), 0)
 	}
 	return out, nil
 }
@@ -192,9 +192,9 @@ func (c *Client) refused(ctx context.Context, path string, res *http.Response, b
 		Message string `json:"message"`
 	}
 	_ = json.Unmarshal(body, &e)
-	text := auth.Redact(httpauth.OneLine(e.Message, maxText))
+	text := auth.OneLine(e.Message, maxText)
 	if e.Code == 0 {
-		text = auth.Redact(httpauth.OneLine(string(body), maxText))
+		text = auth.OneLine(string(body), maxText)
 	}
 	// 40401: no subject, 40402: no version, 40403: no schema. A bare 404 is that of a path which
 	// the server does not have: the address is wrong, and no record is at fault.

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"sync"
 	"time"
-
-	"github.com/flowbeam/flowbeam/internal/httpauth"
 )
 
 // Schema is what a registry said of an id.
@@ -133,7 +131,7 @@ func (c *Client) fetch(ctx context.Context, id int32) (*Schema, error) {
 	r, err := c.get(ctx, schemaPath(id))
 	if err == nil {
 		if r.Type != "" && r.Type != "AVRO" {
-			s.Problem = fmt.Sprintf("it is a schema of type %s, not of Avro", httpauth.OneLine(r.Type, maxText))
+			s.Problem = fmt.Sprintf("it is a schema of type %s, not of Avro", c.auth.Now().OneLine(r.Type, maxText))
 			return s, nil
 		}
 		s.Text = r.Schema

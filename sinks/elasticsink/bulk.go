@@ -172,7 +172,7 @@ func (c *client) settle(ctx context.Context, b *bulk, r *call) error {
 			b.replaced++
 		case rejected:
 			b.tally.Rejected++
-			b.refusals = append(b.refusals, refusal{at: b.at[i], err: errors.New(r.auth.Redact(errorOf(b.results[i]).Error()))})
+			b.refusals = append(b.refusals, refusal{at: b.at[i], err: errorOf(b.results[i], r.auth)})
 		case denied:
 			open, worst, denials = open+1, i, true
 		case again:
@@ -184,7 +184,7 @@ func (c *client) settle(ctx context.Context, b *bulk, r *call) error {
 	if open == 0 {
 		return nil
 	}
-	err := fmt.Errorf("%d of %d documents: status %d: %s", open, len(b.results), b.results[worst].status, r.auth.Redact(errorOf(b.results[worst]).Error()))
+	err := fmt.Errorf("%d of %d documents: status %d: %s", open, len(b.results), b.results[worst].status, errorOf(b.results[worst], r.auth))
 	if denials {
 		err = c.auth.Renew(ctx, r.auth, err)
 	}

@@ -195,17 +195,17 @@ func (c *client) do(ctx context.Context, r *call) error {
 // refused is the error of a reply whose status is one, marked by whether it may come
 // again. Credentials that are refused are read anew.
 func (c *client) refused(ctx context.Context, r *call) error {
-	err := fmt.Errorf("%s %s: status %d: %s", r.method, strings.SplitN(r.path, "?", 2)[0], r.status, r.auth.Redact(reasonOf(r.reply)))
+	err := fmt.Errorf("%s %s: status %d: %s", r.method, strings.SplitN(r.path, "?", 2)[0], r.status, reasonOf(r.reply, r.auth))
 	return c.auth.Status(ctx, r.auth, r.status, r.header, err)
 }
 
-// reasonOf is what an error reply says, in one bounded line.
-func reasonOf(reply []byte) string {
+// reasonOf is what an error reply says, in one bounded line without secrets.
+func reasonOf(reply []byte, auth *httpauth.Credentials) string {
 	var e struct {
 		Error struct{ Type, Reason string }
 	}
 	if json.Unmarshal(reply, &e) == nil && e.Error.Type != "" {
-		return httpauth.OneLine(e.Error.Type+": "+e.Error.Reason, 400)
+		return auth.OneLine(e.Error.Type+": "+e.Error.Reason, 400)
 	}
-	return httpauth.OneLine(string(reply), 400)
+	return auth.OneLine(string(reply), 400)
 }

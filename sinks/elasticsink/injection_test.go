@@ -196,7 +196,7 @@ func FuzzReadReply(f *testing.F) {
 		}
 		for i := range got {
 			judge(got[i])
-			errorOf(got[i])
+			errorOf(got[i], nil)
 		}
 	})
 }
@@ -204,7 +204,7 @@ func FuzzReadReply(f *testing.F) {
 func TestReadReply(t *testing.T) {
 	const good = `{"took":1,"errors":true,"items":[{"create":{"_id":"a","status":201,"result":"created","_seq_no":1}},{"index":{"error":{"type":"t","reason":"r","caused_by":{"type":"c","reason":"d"}},"status":400}}]}`
 	got, err := readReply([]byte(good), 2, nil)
-	if err != nil || len(got) != 2 || got[0].status != 201 || string(got[0].word) != `"created"` || got[0].err != nil || got[1].status != 400 || errorOf(got[1]).Error() != "t: r, by c: d" {
+	if err != nil || len(got) != 2 || got[0].status != 201 || string(got[0].word) != `"created"` || got[0].err != nil || got[1].status != 400 || errorOf(got[1], nil).Error() != "t: r, by c: d" {
 		t.Errorf("%+v, %v", got, err)
 	}
 	for n := range len(good) {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/flowbeam/flowbeam/internal/delivery"
-	"github.com/flowbeam/flowbeam/internal/httpauth"
 )
 
 // Installed says what Install did with one policy or template.
@@ -68,7 +67,7 @@ func (c *client) install(ctx context.Context, s setup) (Installed, error) {
 	if status != http.StatusNotFound {
 		theirs, ok := metaOf(reply, s)
 		if !ok {
-			return i, fmt.Errorf("the reply to GET is not understood: %s", httpauth.OneLine(string(reply), 400))
+			return i, fmt.Errorf("the reply to GET is not understood: %s", c.auth.Now().OneLine(string(reply), 400))
 		}
 		ours, _ := metaOf(s.body, s)
 		switch {

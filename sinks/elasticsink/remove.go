@@ -171,7 +171,7 @@ func (f *removeFn) remove(ctx context.Context, indices string) error {
 				f.removed++
 			case s == http.StatusNotFound, s == http.StatusConflict: // gone, or written over: the next search tells
 			default:
-				return delivery.Status(s, nil, fmt.Errorf("delete: status %d: %s", s, f.c.auth.Now().Redact(reasonOf(item.Delete.Error))))
+				return delivery.Status(s, nil, fmt.Errorf("delete: status %d: %s", s, reasonOf(item.Delete.Error, f.c.auth.Now())))
 			}
 		}
 		if f.removed == before {

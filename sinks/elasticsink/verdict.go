@@ -75,19 +75,19 @@ func causeOf(b []byte) (c cause) {
 
 func typeOf(b []byte) string { return causeOf(b).Type }
 
-// errorOf is a result's error as a dead letter shows it.
-func errorOf(r result) error {
+// errorOf is a result's error as a dead letter shows it, without secrets.
+func errorOf(r result, auth *httpauth.Credentials) error {
 	var parts []string
 	c := causeOf(r.err)
 	for p := &c; p != nil; p = p.CausedBy {
 		if t := strings.Trim(p.Type+": "+p.Reason, ": "); t != "" {
-			parts = append(parts, httpauth.OneLine(t, 240)) // the first one may quote the value at length
+			parts = append(parts, auth.OneLine(t, 240)) // the first one may quote the value at length
 		}
 	}
 	if len(parts) == 0 {
 		parts = []string{http.StatusText(r.status)}
 	}
-	return errors.New(httpauth.OneLine(strings.Join(parts, ", by "), 500))
+	return errors.New(auth.OneLine(strings.Join(parts, ", by "), 500))
 }
 
 // mark marks the error of documents that are to be sent again.
